@@ -1,0 +1,173 @@
+"""Yandex Cup 2023: tracks as sequences of embeddings, tags as comma-joined numbers.
+
+The folder holds `train.csv` (`track,tags`), `track_embeddings/{track}.npy` (float32 [frames, width]),
+for a submission also `test.csv` (`track`) and optionally `sample_submission.csv`, whose row order then
+wins. A file `tags.txt` with a tag name a line is optional: tags are numbered without it.
+"""
+
+import concurrent.futures
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from musicjax.data.source import Source
+from musicjax.errors import DataError
+
+_READERS = 8  # Threads; reading .npy files waits for the disk, not for Python.
+
+
+def load(config) -> Source:
+  """Reads `train.csv` of `config.data_dir`.
+
+  Raises:
+    DataError: for a missing file or column, a tag that is no number in range, or a track listed twice.
+  """
+  data_dir = Path(config.data_dir)
+  table = _read_csv(data_dir / 'train.csv', ['track', 'tags']).sort_values('track')
+  tracks = table['track'].to_numpy(dtype=str)
+  labels, label_names = _multi_hot(data_dir, table)
+  paths = [data_dir / 'track_embeddings' / f'{track}.npy' for track in tracks]
+  width = _embedding_width(paths)
+
+  def read(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray | DataError]]:
+    arrays = _read_embeddings([paths[row] for row in rows], width)
+    return ((int(row), array) for row, (_, array) in zip(rows, arrays, strict=True))
+
+  return Source(
+      name='yandex',
+      preparation='float32',
+      parameters={},
+      manifest=_manifest(paths),
+      ids=tracks,
+      groups=tracks,
+      labels=labels,
+      label_names=label_names,
+      input_shape=(None, width),
+      input_dtype='float32',
+      read=read,
+  )
+
+
+def read_inputs(
+    paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
+) -> Iterator[tuple[Path, np.ndarray | DataError]]:
+  """Yields (path, [frames, width] float32 or the error) for .npy files and folders of them."""
+  del parameters  # Embeddings are used as they are.
+  files = itertools.chain.from_iterable(
+      sorted(path.glob('**/*.npy')) if path.is_dir() else [path] for path in paths)
+  return _read_embeddings(files, input_shape[1])
+
+
+def submission_inputs(data_dir: Path) -> list[tuple[str, Path]]:
+  """Returns (track, file) of every row a submission needs, in its order."""
+  order = data_dir / 'sample_submission.csv'
+  table = _read_csv(order if order.exists() else data_dir / 'test.csv', ['track'])
+  return [(t, data_dir / 'track_embeddings' / f'{t}.npy') for t in table['track']]
+
+
+def write_submission(folder: Path, tracks: Sequence[str], scores: np.ndarray) -> Path:
+  """Writes `prediction.csv`: `track,prediction`, all probabilities of a track joined by commas.
+
+  Args:
+    folder: to write to.
+    tracks: [n] names, in the order of the rows.
+    scores: [n, tags] probabilities.
+  """
+  joined = [','.join(f'{p:.6g}' for p in row) for row in scores]
+  path = folder / 'prediction.csv'
+  pd.DataFrame({'track': tracks, 'prediction': joined}).to_csv(path, index=False)
+  return path
+
+
+def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+  try:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+  except FileNotFoundError:
+    raise DataError(f'{path}: not found; data_dir must hold it') from None
+  except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    raise DataError(f'{path}: expected a UTF-8 CSV table, found: {error}') from None
+  missing = [c for c in columns if c not in table]
+  if missing:
+    raise DataError(f'{path}: expected columns {columns}, found {list(table.columns)}')
+  if table.empty:
+    raise DataError(f'{path}: expected at least one row, found none')
+  twice = table['track'][table['track'].duplicated()]
+  if len(twice):
+    raise DataError(f'{path}: expected every track once, found {twice.iloc[0]!r} twice')
+  return table
+
+
+def _multi_hot(data_dir: Path, table: pd.DataFrame) -> tuple[np.ndarray, tuple[str, ...]]:
+  """Returns labels [tracks, tags] bool and the tag names."""
+  try:
+    tags = [[int(tag) for tag in row.split(',') if tag.strip()] for row in table['tags']]
+  except ValueError as error:
+    raise DataError(f'{data_dir}/train.csv: tags: expected numbers joined by commas, '
+                    f'found {error}') from None
+  names_file = data_dir / 'tags.txt'
+  if names_file.exists():
+    names = tuple(names_file.read_text(encoding='utf-8').split('\n'))
+    names = tuple(name.strip() for name in names if name.strip())
+  else:
+    names = tuple(f'tag_{i:03d}' for i in range(max(map(max, filter(None, tags)), default=-1) + 1))
+  labels = np.zeros((len(table), len(names)), bool)
+  for row, (track, numbers) in enumerate(zip(table['track'], tags, strict=True)):
+    outside = [n for n in numbers if not 0 <= n < len(names)]
+    if outside:
+      raise DataError(f'{data_dir}/train.csv: tags of track {track}: expected numbers in '
+                      f'0..{len(names) - 1}, found {outside[0]}')
+    labels[row, numbers] = True
+  return labels, names
+
+
+def _manifest(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+  """Returns (name, bytes, mtime in ns) a file; -1 where it is missing."""
+  def entry(path):
+    try:
+      stat = path.stat()
+      return path.name, stat.st_size, stat.st_mtime_ns
+    except FileNotFoundError:
+      return path.name, -1, -1
+  return tuple(map(entry, paths))
+
+
+def _embedding_width(paths: Sequence[Path]) -> int:
+  for path in paths:
+    array = _read_embedding(path, None)
+    if isinstance(array, np.ndarray):
+      return array.shape[1]
+  raise array
+
+
+def _read_embeddings(
+    paths: Iterable[Path], width: int
+) -> Iterator[tuple[Path, np.ndarray | DataError]]:
+  """Reads files side by side, in order, a bounded number ahead."""
+  paths = iter(paths)
+  with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+    while chunk := list(itertools.islice(paths, 16 * _READERS)):
+      yield from zip(chunk, pool.map(lambda path: _read_embedding(path, width), chunk), strict=True)
+
+
+def _read_embedding(path: Path, width: int | None) -> np.ndarray | DataError:
+  """Returns [frames, width] float32, or what is wrong with the file."""
+  try:
+    array = np.load(path, allow_pickle=False)
+  except FileNotFoundError:
+    return DataError(f'{path}: not found')
+  except (ValueError, EOFError, OSError) as error:
+    return DataError(f'{path}: expected a .npy file, found: {error}')
+  if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim != 2:
+    found = f'{array.dtype} {list(array.shape)}' if isinstance(array, np.ndarray) else 'an archive'
+    return DataError(f'{path}: expected float32 [frames, width], found {found}')
+  if width is not None and array.shape[1] != width:
+    return DataError(f'{path}: expected width {width}, found {array.shape[1]}')
+  if 0 in array.shape:
+    return DataError(f'{path}: expected at least one frame, found {list(array.shape)}')
+  if not np.isfinite(array).all():
+    return DataError(f'{path}: expected finite values, found NaN or Inf')
+  return array

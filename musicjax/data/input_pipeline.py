@@ -1,0 +1,214 @@
+"""Batches as a pure function of (config, step): plan -> one batched read -> parse -> crop and pad.
+
+The tf.data path and `batch_at` share the plan (which examples, which frames); reading and decoding
+are written twice on purpose, once in batched TensorFlow ops and once in plain Python, so that each
+proves the other.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from musicjax.data import array_records, splits
+from musicjax.data.array_records import Index, Prepared
+from musicjax.errors import ConfigError
+
+Batch = dict[str, np.ndarray]
+
+# Streams of random numbers are told apart by the second word of their seed.
+_ORDER, _WINDOW, _CROP = range(3)
+
+
+class StepPlan(NamedTuple):
+  """What one step reads. All arrays have the batch's shape, [accumulate, micro] or [batch].
+
+  Attributes:
+    rows: of the index; -1 marks padding.
+    starts: first frame taken.
+    lengths: frames taken, at least 1.
+    time: padded length, the same on every host.
+  """
+
+  rows: np.ndarray
+  starts: np.ndarray
+  lengths: np.ndarray
+  time: int
+
+
+Plan = Callable[[int], StepPlan]
+
+
+def split_rows(index: Index, config) -> dict[str, np.ndarray]:
+  """Returns the index rows of `train`, `validation` and `test` for `config.fold`."""
+  return splits.split_rows(index.folds, config.fold, config.num_folds)
+
+
+def num_steps(num_train_examples: int, config) -> tuple[int, float]:
+  """Returns (steps of the run, steps an epoch)."""
+  per_epoch = num_train_examples / config.batch_size
+  return config.num_train_steps or round(config.num_epochs * per_epoch), per_epoch
+
+
+def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
+  """Returns step -> `StepPlan` over `rows`, in [accumulate, micro] shape.
+
+  The epochs' permutations form one endless stream that batches are cut from: nothing is dropped
+  at an epoch's end. With buckets, the stream is cut into windows of `bucket_window` steps; within
+  one, examples are sorted by padded length, and the order of the batches is shuffled again.
+
+  Raises:
+    ConfigError: if `accumulate` does not divide `batch_size`.
+  """
+  if config.batch_size % config.accumulate:
+    raise ConfigError(f'batch_size: expected a multiple of accumulate ({config.accumulate}), '
+                      f'found {config.batch_size}')
+  batch = config.batch_size
+  kept = index.lengths[rows]
+  if config.crop_frames:
+    kept = np.minimum(kept, config.crop_frames)
+  buckets = _bucket_bounds(config.buckets, kept.max())
+  bucket_of = np.searchsorted(buckets, kept)
+  window = config.bucket_window if len(buckets) > 1 else 1
+
+  @functools.lru_cache(maxsize=4)
+  def permutation(epoch):
+    return np.random.default_rng((config.seed, _ORDER, epoch)).permutation(len(rows))
+
+  def stream(start, stop):
+    positions = np.arange(start, stop)
+    epochs, offsets = positions // len(rows), positions % len(rows)
+    picked = np.empty(len(positions), np.int64)
+    for epoch in np.unique(epochs):
+      picked[epochs == epoch] = permutation(int(epoch))[offsets[epochs == epoch]]
+    return picked
+
+  @functools.lru_cache(maxsize=4)
+  def window_batches(w):
+    picked = stream(w * window * batch, (w + 1) * window * batch)
+    picked = picked[np.argsort(bucket_of[picked], kind='stable')].reshape(window, batch)
+    return np.random.default_rng((config.seed, _WINDOW, w)).permutation(picked)
+
+  def plan(step: int) -> StepPlan:
+    picked = window_batches(step // window)[step % window]
+    lengths = kept[picked]
+    room = index.lengths[rows[picked]] - lengths
+    starts = np.random.default_rng((config.seed, _CROP, step)).integers(0, room + 1)
+    shape = (config.accumulate, batch // config.accumulate)
+    return StepPlan(
+        rows[picked].reshape(shape), starts.reshape(shape), lengths.reshape(shape),
+        int(buckets[bucket_of[picked].max()]))
+
+  return plan
+
+
+def eval_plan(index: Index, rows: np.ndarray, config) -> tuple[Plan, int]:
+  """Returns (step -> `StepPlan` in [batch] shape, number of steps): every row exactly once.
+
+  Rows are read in order of length, so that little is padded; the last batch is filled up with -1.
+  """
+  rows = rows[np.argsort(index.lengths[rows], kind='stable')]
+  buckets = _bucket_bounds(config.buckets, index.lengths[rows].max())
+  steps = -(-len(rows) // config.eval_batch_size)
+  padded = np.full(steps * config.eval_batch_size, -1)
+  padded[:len(rows)] = rows
+  batches = padded.reshape(steps, config.eval_batch_size)
+
+  def plan(step: int) -> StepPlan:
+    lengths = np.where(batches[step] >= 0, index.lengths[batches[step]], 1)
+    time = int(buckets[np.searchsorted(buckets, lengths.max())])
+    return StepPlan(batches[step], np.zeros_like(lengths), lengths, time)
+
+  return plan, steps
+
+
+def _bucket_bounds(buckets: tuple[int, ...], longest: int) -> np.ndarray:
+  """Returns the padded lengths in use, ascending; the last one holds the longest example."""
+  return np.array([b for b in sorted(buckets) if b < longest] + [longest])
+
+
+def tf_batches(
+    prepared: Prepared, plan: Plan, steps: range, local: np.ndarray | slice = slice(None)
+) -> Iterator[Batch]:
+  """Yields the batches of `steps` through tf.data, read ahead of the caller.
+
+  Args:
+    prepared: the dataset.
+    plan: of training or evaluation.
+    steps: to yield, in order.
+    local: what this host holds of the last batch axis.
+
+  Yields:
+    `inputs` [..., time, ...] float32, `lengths` [...] int32, `labels` [..., classes] float32,
+    `weights` [...] float32 (0 for padding rows), `index` [...] int32 (-1 for padding rows).
+  """
+  index, frame_bytes = prepared.index, prepared.frame_bytes
+  num_classes = index.labels.shape[1]
+
+  def read(step):
+    rows, starts, lengths, time = plan(int(step))
+    rows, starts, lengths = rows[..., local], starts[..., local], lengths[..., local]
+    # A padding row stands on the record of row 0: cheaper than a special case downstream.
+    records = prepared.records.__getitems__(index.positions[np.maximum(rows, 0)].ravel())
+    return (np.array(records, dtype=object), rows.astype(np.int32), starts.astype(np.int32),
+            lengths.astype(np.int32), np.int32(time))
+
+  def batch(step):
+    records, rows, starts, lengths, time = tf.numpy_function(
+        read, [step], [tf.string, tf.int32, tf.int32, tf.int32, tf.int32], stateful=False)
+    shape = tf.shape(rows)
+    parsed = array_records.parse_records(records)
+    # Cropping and padding happen on the bytes, for the whole batch at once.
+    frames = tf.strings.substr(
+        parsed['inputs'], tf.reshape(starts, [-1]) * frame_bytes,
+        tf.reshape(lengths, [-1]) * frame_bytes)
+    inputs = tf.io.decode_raw(frames, prepared.input_dtype, fixed_length=time * frame_bytes)
+    labels = tf.io.decode_raw(parsed['labels'], tf.uint8, fixed_length=num_classes)
+    return {
+        'inputs': tf.cast(tf.reshape(
+            inputs, tf.concat([shape, [time], prepared.input_shape[1:]], 0)), tf.float32),
+        'lengths': lengths,
+        'labels': tf.cast(tf.reshape(labels, tf.concat([shape, [num_classes]], 0)), tf.float32),
+        'weights': tf.cast(rows >= 0, tf.float32),
+        'index': rows,
+    }
+
+  dataset = tf.data.Dataset.range(steps.start, steps.stop)
+  dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+  return dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+
+def batch_at(config, step: int) -> Batch:
+  """Returns the whole global training batch of a step, in plain Python: the reference.
+
+  Batches have the shape and keys that `tf_batches` yields. Preparing the dataset happens on first
+  use, as in training.
+  """
+  prepared = array_records.prepare(config)
+  train = split_rows(prepared.index, config)['train']
+  return plain_batch(prepared, train_plan(prepared.index, train, config)(step))
+
+
+def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
+  """Reads one planned batch example by example, decoded by TFDS itself."""
+  features = tfds.features.FeaturesDict.from_config(str(prepared.directory))
+  examples = []
+  for row, start, length in zip(
+      plan.rows.ravel(), plan.starts.ravel(), plan.lengths.ravel(), strict=True):
+    record = prepared.records[prepared.index.positions[max(row, 0)]]
+    example = features.deserialize_example_np(record)
+    frames = example['inputs'][start:start + length].astype(np.float32)
+    inputs = np.zeros((plan.time, *frames.shape[1:]), np.float32)
+    inputs[:length] = frames
+    examples.append((inputs, example['labels'].astype(np.float32)))
+  inputs, labels = map(np.stack, zip(*examples, strict=True))
+  return {
+      'inputs': inputs.reshape(*plan.rows.shape, *inputs.shape[1:]),
+      'lengths': plan.lengths.astype(np.int32),
+      'labels': labels.reshape(*plan.rows.shape, -1),
+      'weights': (plan.rows >= 0).astype(np.float32),
+      'index': plan.rows.astype(np.int32),
+  }

@@ -1,0 +1,79 @@
+"""Scores every example of a split exactly once, on any number of hosts."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from musicjax import sharding
+from musicjax.data import input_pipeline
+from musicjax.data.array_records import Prepared
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+  """Scores of tracks, ascending by id.
+
+  Attributes:
+    ids: [n] str.
+    scores: [n, classes] float64 probabilities, the mean over a track's examples.
+    labels: [n, classes] bool.
+    loss: mean loss of the examples.
+  """
+
+  ids: np.ndarray
+  scores: np.ndarray
+  labels: np.ndarray
+  loss: float
+
+
+def evaluate(
+    eval_step: Callable[..., dict[str, jax.Array]],
+    variables: dict[str, Any],
+    prepared: Prepared,
+    rows: np.ndarray,
+    config,
+    mesh: Mesh,
+) -> Scores:
+  """Scores the examples `rows` of a dataset; `eval_step` is jitted, with replicated results."""
+  plan, steps = input_pipeline.eval_plan(prepared.index, rows, config)
+  local = sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
+  parts = []
+  for batch in input_pipeline.tf_batches(prepared, plan, range(steps), local):
+    parts.append(jax.device_get(eval_step(variables, sharding.to_global(mesh, batch, 0))))
+  index, scores, losses = (
+      np.concatenate([part[key] for part in parts]) for key in ('index', 'scores', 'loss'))
+  real = index >= 0
+  return by_track(prepared, rows, index[real], scores[real], losses[real])
+
+
+def by_track(
+    prepared: Prepared, rows: np.ndarray, index: np.ndarray, scores: np.ndarray, losses: np.ndarray
+) -> Scores:
+  """Puts scored examples in order of id and averages those of one track in float64.
+
+  Args:
+    prepared: the dataset.
+    rows: [m] that were to be scored.
+    index: [m] rows that were, in any order.
+    scores: [m, classes].
+    losses: [m].
+
+  Raises:
+    RuntimeError: if an example was scored twice or not at all.
+  """
+  order = np.argsort(index, kind='stable')  # Rows of the index ascend by id.
+  index, scores = index[order], scores[order].astype(np.float64)
+  if not np.array_equal(index, np.sort(rows)):
+    raise RuntimeError(f'evaluation: expected {len(rows)} examples once each, found '
+                       f'{len(index)} scores of {len(np.unique(index))} examples')
+  ids, first, track_of = np.unique(
+      prepared.index.tracks[index], return_index=True, return_inverse=True)
+  mean = np.zeros((len(ids), scores.shape[1]))
+  np.add.at(mean, track_of, scores)
+  mean /= np.bincount(track_of)[:, None]
+  return Scores(ids, mean, prepared.index.labels[index[first]],
+                float(losses[order].astype(np.float64).mean()))

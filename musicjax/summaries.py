@@ -1,0 +1,158 @@
+"""TensorBoard: curves without doubles after a resume, the run's description, metrics a class.
+
+Everything goes through one clu writer into the event files of the workdir itself, so that a folder
+of workdirs opens as one TensorBoard with a run each.
+"""
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+import tensorflow as tf
+from clu import metric_writers, parameter_overview
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import summary as hparams_summary
+from tensorboard.plugins.pr_curve import summary as pr_curve_summary
+
+from musicjax import metrics
+
+# The PR Curves tab draws a chart a class, all of them at once: more are neither read nor loaded.
+NUM_PR_CURVES = 20
+
+
+def create_writer(workdir: Path, restored_step: int) -> metric_writers.MetricWriter:
+  """Opens the workdir's event files for values of the steps after `restored_step`.
+
+  A run killed at step 100 and resumed from 50 leaves the values of 51..100 in its event files and
+  writes them once more. TensorBoard drops the first ones when it meets a `SessionLog.START`, with
+  two rules of its own that shape what is written here: it also drops the START's own step, while
+  the evaluation at `restored_step` came before the checkpoint and stays; and it takes the first
+  START of a run for its beginning, so a fresh run needs one too.
+
+  Args:
+    workdir: of the run; created if missing.
+    restored_step: step of the checkpoint that was restored, 0 for a fresh run.
+
+  Returns:
+    A writer that works in a background thread, and writes nothing outside process 0.
+  """
+  if jax.process_index() != 0:
+    return metric_writers.MultiWriter([])
+  _write_session_start(workdir, restored_step + 1 if restored_step else 0)
+  return metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
+
+
+def _write_session_start(workdir: Path, step: int):
+  """Writes `SessionLog.START` into an event file that is read after all older ones.
+
+  Event files are read in the order of their names, `events.out.tfevents.<seconds>.<host>...`. '-'
+  sorts before '.', so this file comes before those opened in the same second, which must therefore
+  not be the second of an older file.
+  """
+  workdir.mkdir(parents=True, exist_ok=True)
+  seconds = [re.match(r'events\.out\.tfevents\.(\d+)', f.name) for f in workdir.glob('events.*')]
+  newest = max((int(match[1]) for match in seconds if match), default=0)
+  # Longer than a second only if the clock went back, and waiting would not mend that.
+  time.sleep(min(1.0, max(0.0, newest + 1 - time.time())))
+  now = time.time()
+  start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+  with tf.io.TFRecordWriter(str(workdir / f'events.out.tfevents.{int(now):010d}-start')) as file:
+    # Without a version readers guess restarts from the order of steps and overlook the START.
+    for event in ({'file_version': 'brain.Event:2'}, {'step': step, 'session_log': start}):
+      file.write(tf.compat.v1.Event(wall_time=now, **event).SerializeToString())
+
+
+def write_run_description(
+    writer: metric_writers.MetricWriter, config: ml_collections.ConfigDict, params: Any
+):
+  """Writes the config and the parameters as text, and the config as hyperparameters.
+
+  For fresh runs only: a resumed run has its description already. The HParams tab finds its metrics
+  by itself among the scalars. An experiment summary would name them, but TensorBoard takes one such
+  summary for all runs of a folder, and with it only the fields of that one run's config; without
+  it, fields that differ between runs come first, which is what an ablation is after.
+
+  Args:
+    writer: from `create_writer`.
+    config: of the run, resolved.
+    params: pytree of the model's parameters (nested dicts).
+  """
+  text = json.dumps(config.to_dict(), indent=2, default=str)
+  overview = parameter_overview.get_parameter_overview(params, include_stats=False)
+  writer.write_texts(0, {'config': f'```json\n{text}\n```', 'parameters': f'```\n{overview}\n```'})
+  writer.write_hparams(flatten_hparams(config.to_dict()))
+
+
+def flatten_hparams(fields: Mapping[str, Any], prefix: str = '') -> dict[str, int | float | str]:
+  """Nested fields as `{'optimizer.learning_rate': 0.1}`; lists as text, None left out."""
+  flat = {}
+  for name, value in fields.items():
+    if isinstance(value, Mapping):
+      flat.update(flatten_hparams(value, f'{prefix}{name}.'))
+    elif isinstance(value, (bool, int, float, str)):
+      flat[prefix + name] = value
+    elif isinstance(value, (list, tuple)):
+      flat[prefix + name] = str(value)
+  return flat
+
+
+def write_class_metrics(
+    writer: metric_writers.MetricWriter,
+    step: int,
+    prefix: str,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    label_names: Sequence[str],
+):
+  """Writes the average precision of every class, and PR curves of the most frequent ones.
+
+  Scalars are `<prefix>_ap/<class>`, curves `<prefix>_pr/<class>`. A class without positives has
+  neither.
+
+  Args:
+    writer: from `create_writer`.
+    step: optimizer updates behind these scores.
+    prefix: split, e.g. `validation`.
+    scores: [n, classes] probabilities.
+    labels: [n, classes] bool.
+    label_names: one name a class.
+  """
+  support = labels.sum(axis=0)
+  present = np.flatnonzero(support)
+  precision = metrics.average_precision(scores, labels)
+  writer.write_scalars(step, {f'{prefix}_ap/{label_names[c]}': precision[c] for c in present})
+  for c in present[np.argsort(-support[present], kind='stable')][:NUM_PR_CURVES]:
+    value = pr_curve_summary.pb(label_names[c], labels[:, c], scores[:, c]).value[0]
+    tag = f'{prefix}_pr/{label_names[c]}'
+    writer.write_summaries(step, {tag: tf.make_ndarray(value.tensor)}, {tag: value.metadata})
+
+
+def write_final_metrics(
+    writer: metric_writers.MetricWriter,
+    step: int,
+    metrics_by_split: Mapping[str, Mapping[str, float]],
+):
+  """Writes what a run ended with as `final/<split>_<metric>`, and marks it as finished.
+
+  The HParams tab shows its first five metrics in the order of the alphabet: `final/` comes before
+  the curves and the classes.
+
+  Args:
+    writer: from `create_writer`.
+    step: last step of the run.
+    metrics_by_split: e.g. `{'test': {'map_macro': 0.4}}`.
+  """
+  writer.write_scalars(step, {
+      f'final/{split}_{name}': value
+      for split, values in metrics_by_split.items() for name, value in values.items()
+  })
+  end = hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS).value[0]
+  writer.write_summaries(
+      step, {end.tag: np.zeros(0, np.float32)}, {end.tag: end.metadata}
+  )

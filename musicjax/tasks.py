@@ -1,0 +1,40 @@
+"""What a row of labels means: how logits become scores, and which metrics judge them."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from musicjax import metrics
+from musicjax.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """A kind of prediction.
+
+  Attributes:
+    activation: logits [..., classes] -> scores in [0, 1].
+    metrics: (scores [n, classes], labels [n, classes] bool) -> metrics by the field's names.
+  """
+
+  activation: Callable[[jax.Array], jax.Array]
+  metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+
+
+_TASKS = {
+    'multi_label': Task(jax.nn.sigmoid, metrics.multi_label),
+    'single_label': Task(jax.nn.softmax, metrics.single_label),
+}
+
+
+def create(name: str) -> Task:
+  """Returns the task called `name`.
+
+  Raises:
+    ConfigError: if there is none of that name.
+  """
+  if name not in _TASKS:
+    raise ConfigError(f'task: expected one of {", ".join(_TASKS)}, found {name!r}')
+  return _TASKS[name]

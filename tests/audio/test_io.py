@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import soundfile
+
+from musicjax.audio import io
+from musicjax.errors import DataError
+
+
+def tone(sample_rate, seconds=1.0, frequency=440.0):
+  return 0.5 * np.sin(2 * np.pi * frequency * np.arange(int(sample_rate * seconds)) / sample_rate)
+
+
+def test_channels_are_averaged(tmp_path):
+  left, right = tone(16000), tone(16000, frequency=700.0)
+  path = tmp_path / 'stereo.wav'
+  soundfile.write(path, np.stack([left, right], axis=1), 16000, subtype='FLOAT')
+  audio = io.load(path, 16000)
+  assert audio.dtype == np.float32
+  np.testing.assert_allclose(audio, (left + right) / 2, atol=1e-6)  # float32 rounding
+
+
+@pytest.mark.parametrize('file_rate', [8000, 22050, 44100])
+def test_resampled_tone_is_the_tone(tmp_path, file_rate):
+  path = tmp_path / 'tone.wav'
+  soundfile.write(path, tone(file_rate), file_rate, subtype='FLOAT')
+  audio = io.load(path, 16000)
+  assert len(audio) == 16000
+  # The first and last milliseconds ring from the cut; inside, HQ is good to about 100 dB.
+  np.testing.assert_allclose(audio[800:-800], tone(16000)[800:-800], atol=1e-3)
+
+
+@pytest.mark.parametrize('extension', ['wav', 'flac', 'ogg', 'mp3'])
+def test_formats(tmp_path, extension):
+  path = tmp_path / f'tone.{extension}'
+  soundfile.write(path, tone(16000), 16000)
+  audio = io.load(path, 16000)
+  assert abs(len(audio) - 16000) < 2500  # lossy encoders pad to whole frames
+  assert np.sqrt(np.mean(audio**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+
+
+def test_only_the_first_seconds_are_read(tmp_path):
+  path = tmp_path / 'tone.wav'
+  soundfile.write(path, tone(16000), 16000, subtype='FLOAT')
+  np.testing.assert_array_equal(io.load(path, 16000, seconds=0.25), io.load(path, 16000)[:4000])
+
+
+def test_errors_name_the_file_and_the_reason(tmp_path):
+  (tmp_path / 'text.mp3').write_text('not audio')
+  soundfile.write(tmp_path / 'empty.wav', np.zeros(0), 16000)
+  soundfile.write(tmp_path / 'nan.wav', np.array([0, np.nan, 0]), 16000, subtype='FLOAT')
+  for name, reason in [
+    ('missing.wav', 'no such file'),
+    ('text.mp3', 'decodable'),
+    ('empty.wav', 'no samples'),
+    ('nan.wav', 'NaN'),
+  ]:
+    with pytest.raises(DataError, match=f'{name}: .*{reason}'):
+      io.load(tmp_path / name, 16000)
