@@ -72,17 +72,16 @@ class Checkpoints:
       raise ConfigError(f'checkpoint: expected best, latest or one of {saved}, found {which!r}')
     return step
 
-  def restore(self, step: int, like: TrainState, sharding: Sharding) -> TrainState:
-    """Restores a step into the structure, shapes and dtypes of `like`, on `sharding`."""
+  def restore(self, which: str, like: TrainState, sharding: Sharding) -> TrainState:
+    """Restores `best`, `latest` or a step into the structure of `like`, on `sharding`."""
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
-    return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+    return self._manager.restore(self.resolve(which), args=ocp.args.StandardRestore(abstract))
+
+  def wait(self) -> None:
+    """Waits until everything is on disk; raises what a write in the background met."""
+    self._manager.wait_until_finished()
 
   def close(self) -> None:
-    """Waits until everything is on disk.
-
-    Raises:
-      Exception: what a write in the background met.
-    """
-    self._manager.wait_until_finished()
+    self.wait()
     self._manager.close()

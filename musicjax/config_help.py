@@ -5,125 +5,117 @@ import io
 import itertools
 import textwrap
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ml_collections import ConfigDict
 
-_WIDTH = 120  # columns
+from musicjax import workdir
 
-
-class _Assignment(NamedTuple):
-  path: str  # 'optimizer.learning_rate'; '' is the config itself
-  value: ast.expr
-  comment: str
+_WIDTH, _VALUE_WIDTH = 120, 32  # columns
 
 
 def describe(config: ConfigDict, sources: Sequence[Path]) -> str:
   """Lists every field of a config with its value and its comment.
 
-  A field that is assigned more than once, by a default and its override or by two variants, has the
-  comment behind the value it ended with, a later source before an earlier one; a value that comes
-  from elsewhere (a flag, an expression) has the comment of its first assignment in the last source.
+  The comment is the one behind the last assignment of this value: the config file's before the
+  shared defaults', a variant's only with the variant. A value set by a flag has the first one.
 
   Args:
     config: resolved config.
     sources: Python files that fill it, as `config.a.b = value  # comment` or with dicts of such
-      lines: first the shared defaults, then the config file.
+      lines: the shared defaults, then the config file.
 
   Returns:
     Lines `field  value  # comment` in the order of the sources, at most 120 columns wide.
   """
-  assignments = [list(_read_assignments(path)) for path in sources]
-  positions = {}
-  for position, assignment in enumerate(itertools.chain.from_iterable(assignments)):
-    positions.setdefault(assignment.path, position)
+  assigned: dict[str, list[tuple[ast.expr, str]]] = {}
+  for source in sources:
+    for path, node, comment in _read_assignments(source.read_text()):
+      assigned.setdefault(path, []).append((node, comment))
+  order = list(assigned)
 
-  fields = {}
-  for path, value in _flatten(config.to_dict()):
-    group = path.rpartition('.')[0]
-    # A group has a line of its own where it has a comment of its own.
-    if group and group not in fields and (comment := _find_comment(assignments, group, None)):
-      fields[group] = ('', comment)
-    fields[path] = (repr(value), _find_comment(assignments, path, value))
-
-  def position_of(path: str) -> tuple[int, int]:
-    top = path.split('.')[0]
-    known = [p for name, p in positions.items() if name.split('.')[0] == top]
+  def position(path: str) -> tuple[int, int]:
     # Fields that no source assigns by name stay with their group; unknown groups come last.
-    return min(known, default=len(positions)), positions.get(path, len(positions))
+    group = path.split('.')[0]
+    return [*(p.split('.')[0] for p in order), group].index(group), [*order, path].index(path)
 
-  return _format_table([(path, *fields[path]) for path in sorted(fields, key=position_of)])
+  rows = {}
+  for path, value in workdir.flat(config.to_dict()).items():
+    group = path.rpartition('.')[0]
+    if comment := _pick_comment(assigned.get(group, []), None):
+      rows[group] = ('', comment)
+    rows[path] = (repr(value), _pick_comment(assigned.get(path, []), value))
+  return _format_table([(path, *rows[path]) for path in sorted(rows, key=position)])
 
 
-def _flatten(fields: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
-  for name, value in fields.items():
-    if isinstance(value, Mapping) and value:
-      yield from _flatten(value, f'{prefix}{name}.')
-    else:
-      yield prefix + name, value
-
-
-def _read_assignments(path: Path) -> Iterator[_Assignment]:
-  source = path.read_text()
+def _read_assignments(source: str) -> Iterator[tuple[str, ast.expr, str]]:
+  """Yields (path, value, comment) of `config.<path> = value` and of the fields in such a value."""
   comments = _read_comments(source)
   statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)]
   for node in sorted(statements, key=lambda node: node.lineno):
-    root, *names = ast.unparse(node.targets[0]).split('.')
+    root, _, path = ast.unparse(node.targets[0]).partition('.')
     if root != 'config':
       continue
-    nested = list(_read_dict('.'.join(names), node.value))
-    if node.lineno == node.end_lineno:
-      of_fields = {}
-    else:
-      of_fields = {v.end_lineno: comments.get(v.end_lineno, '') for _, v in nested}
-    own = [comments.get(n, '') for n in (node.end_lineno, node.lineno) if n not in of_fields]
-    yield _Assignment('.'.join(names), node.value, next(filter(None, own), ''))
-    for name, value in nested:
-      yield _Assignment(name, value, of_fields.get(value.end_lineno, ''))
+    fields = list(_read_dict(path, node.value))
+    # In one line, the comment is the group's; over several, each field has its own line.
+    taken = {v.end_lineno for _, v in fields} if node.lineno != node.end_lineno else set()
+    own = [comments.get(n, '') for n in (node.end_lineno, node.lineno) if n not in taken]
+    yield path, node.value, next(filter(None, own), '')
+    for name, value in fields:
+      yield name, value, comments.get(value.end_lineno, '') if taken else ''
 
 
 def _read_dict(path: str, node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-  """The fields in `ConfigDict(dict(a=1, b={'c': 2}))`: 'a', 'b.c'."""
-  if isinstance(node, ast.Dict):
-    items = [(key.value, v) for key, v in zip(node.keys, node.values, strict=True)
-             if isinstance(key, ast.Constant)]
-  elif isinstance(node, ast.Call) and ast.unparse(node.func).split('.')[-1] in ('ConfigDict', 'dict'):
-    for argument in node.args:
-      yield from _read_dict(path, argument)
-    items = [(keyword.arg, keyword.value) for keyword in node.keywords if keyword.arg]
-  else:
+  """Yields the fields of `ConfigDict(dict(a=1, b=dict(c=2)))`: 'a', 'b.c'."""
+  if not isinstance(node, ast.Call) or ast.unparse(node.func)[-4:].lower() != 'dict':
     return
-  for name, value in items:
-    name = f'{path}.{name}' if path else str(name)
-    inner = list(_read_dict(name, value))
-    yield from inner or [(name, value)]
+  for argument in node.args:
+    yield from _read_dict(path, argument)
+  for keyword in node.keywords:
+    name = f'{path}.{keyword.arg}'.lstrip('.')
+    yield from list(_read_dict(name, keyword.value)) or [(name, keyword.value)]
 
 
 def _read_comments(source: str) -> dict[int, str]:
-  """Comments by line; one that goes on in the next line, in the same column, is joined."""
-  comments, code_lines, last = {}, set(), None
+  """Comments behind code, by line; one that goes on below, in the same column, is joined."""
+  comments, code_lines, last = {}, set(), (0, 0, 0)
   for token in tokenize.generate_tokens(io.StringIO(source).readline):
     line, column = token.start
     if token.type == tokenize.COMMENT:
       text = token.string.lstrip('#').strip()
       if line in code_lines:
         comments[line], last = text, (line, line, column)
-      elif last and last[1:] == (line - 1, column):
+      elif last[1:] == (line - 1, column):
         comments[last[0]] += ' ' + text
         last = last[0], line, column
     elif token.string.strip():
-      code_lines.update((line, token.end[0]))
+      code_lines.add(token.end[0])
   return comments
 
 
-def _find_comment(assignments: list[list[_Assignment]], path: str, value: Any) -> str:
-  for match_value in (True, False):
-    for source in reversed(assignments):
-      found = [a for a in source if a.path == path and a.comment]
-      if match_value:
-        found = [a for a in reversed(found) if _literal(a.value) == _Literal(value)]
-      if found:
-        return found[0].comment
-  return ''
+def _pick_comment(assignments: list[tuple[ast.expr, str]], value: Any) -> str:
+  comments = [comment for _, comment in assignments if comment]
+  matching = [comment for node, comment in assignments if comment and _may_be(node, value)]
+  return (matching or comments[:1] or [''])[-1]
+
+
+def _may_be(node: ast.expr, value: Any) -> bool:
+  try:
+    return ast.literal_eval(node) == value
+  except ValueError:  # an expression
+    return True
+
+
+def _format_table(rows: list[tuple[str, str, str]]) -> str:
+  name_width = max(len(name) for name, _, _ in rows)
+  value_width = min(max(len(value) for _, value, _ in rows), _VALUE_WIDTH)
+  comment_width = max(_WIDTH - name_width - value_width - 6, 20)
+  lines = []
+  for row_name, row_value, row_comment in rows:
+    values = textwrap.wrap(row_value, value_width)
+    comments = [f'# {line}' for line in textwrap.wrap(row_comment, comment_width)]
+    for name, value, comment in itertools.zip_longest([row_name], values, comments, fillvalue=''):
+      lines.append(f'{name:{name_width}}  {value:{value_width}}  {comment}'.rstrip())
+  return '\n'.join(lines)

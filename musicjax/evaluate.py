@@ -2,14 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from musicjax import sharding
-from musicjax.data import input_pipeline
+from musicjax import sharding, system, tasks
+from musicjax import workdir as workdir_lib
+from musicjax.checkpoints import Checkpoints
+from musicjax.data import array_records, input_pipeline
 from musicjax.data.array_records import Prepared
 
 
@@ -28,6 +31,32 @@ class Scores:
   scores: np.ndarray
   labels: np.ndarray
   loss: float
+
+
+  def metrics(self, task: tasks.Task) -> dict[str, float]:
+    """Returns `loss` and the task's metrics."""
+    return {'loss': self.loss, **task.metrics(self.scores, self.labels)}
+
+
+def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
+  """Scores a checkpoint of a run on validation and test; returns {step, validation, test}.
+
+  Raises:
+    ConfigError: if there is no such checkpoint, or the data is not what the run was trained on.
+  """
+  mesh = sharding.make_mesh()
+  prepared = array_records.prepare(config)
+  dataset = workdir_lib.claim(workdir, config, prepared, dict)
+  parts = system.create(config, dataset, mesh)
+  state = Checkpoints(workdir / 'checkpoints').restore(
+      which, jax.eval_shape(parts.init), sharding.replicated(mesh))
+  result = {'step': int(state.step)}
+  rows = input_pipeline.split_rows(prepared.index, config)
+  for split in ('validation', 'test'):
+    scores = evaluate(
+        parts.eval_step, state.eval_variables, prepared, rows[split], config, mesh)
+    result[split] = scores.metrics(parts.task)
+  return result
 
 
 def evaluate(

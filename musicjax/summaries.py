@@ -21,6 +21,7 @@ from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.plugins.pr_curve import summary as pr_curve_summary
 
 from musicjax import metrics
+from musicjax import workdir as workdir_lib
 
 # The PR Curves tab draws a chart a class, all of them at once: more are neither read nor loaded.
 NUM_PR_CURVES = 20
@@ -86,20 +87,11 @@ def write_run_description(
   text = json.dumps(config.to_dict(), indent=2, default=str)
   overview = parameter_overview.get_parameter_overview(params, include_stats=False)
   writer.write_texts(0, {'config': f'```json\n{text}\n```', 'parameters': f'```\n{overview}\n```'})
-  writer.write_hparams(flatten_hparams(config.to_dict()))
-
-
-def flatten_hparams(fields: Mapping[str, Any], prefix: str = '') -> dict[str, int | float | str]:
-  """Nested fields as `{'optimizer.learning_rate': 0.1}`; lists as text, None left out."""
-  flat = {}
-  for name, value in fields.items():
-    if isinstance(value, Mapping):
-      flat.update(flatten_hparams(value, f'{prefix}{name}.'))
-    elif isinstance(value, (bool, int, float, str)):
-      flat[prefix + name] = value
-    elif isinstance(value, (list, tuple)):
-      flat[prefix + name] = str(value)
-  return flat
+  fields = workdir_lib.flat(config.to_dict())
+  # The HParams tab knows no lists and no None.
+  writer.write_hparams({
+      name: value if isinstance(value, (bool, int, float, str)) else str(value)
+      for name, value in fields.items() if value is not None})
 
 
 def write_class_metrics(

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from musicjax import metrics
-from musicjax.errors import ConfigError
+from musicjax.fields import check_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,4 @@ def create(name: str) -> Task:
   Raises:
     ConfigError: if there is none of that name.
   """
-  if name not in _TASKS:
-    raise ConfigError(f'task: expected one of {", ".join(_TASKS)}, found {name!r}')
-  return _TASKS[name]
+  return _TASKS[check_name('config.task', name, _TASKS)]

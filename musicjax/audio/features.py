@@ -103,7 +103,7 @@ def frame(audio: jax.Array, frame_length: int, hop_length: int) -> jax.Array:
   """
   samples = audio.shape[-1]
   if samples < frame_length:
-    raise DataError(f'audio: expected at least one frame of {frame_length} samples, found {samples}')
+    raise DataError(f'audio: expected at least a frame of {frame_length} samples, found {samples}')
   starts = np.arange(0, samples - frame_length + 1, hop_length)
   return audio[:, starts[:, None] + np.arange(frame_length)]
 

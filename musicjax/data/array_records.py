@@ -179,7 +179,7 @@ class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self._progress.close()
     paths = [p for fold in range(len(self.info.splits)) for p in self.shard_paths(fold)]
     _write_index(_build_index(self, paths), self.data_path / 'index.npz')
-    with (self.data_path / 'skipped.csv').open('w', newline='') as file:
+    with Path(self.data_path, 'skipped.csv').open('w', newline='') as file:
       csv.writer(file).writerows([('file', 'reason'), *self._skipped])
 
   def shard_paths(self, fold: int) -> list[str]:
@@ -228,7 +228,7 @@ def _write_index(index: Index, path: Path) -> None:
 def _open(builder: _FoldsBuilder, source: Source) -> Prepared:
   with (builder.data_path / 'index.npz').open('rb') as file:
     index = Index(**np.load(file, allow_pickle=False))
-  with (builder.data_path / 'skipped.csv').open(newline='') as file:
+  with Path(builder.data_path, 'skipped.csv').open(newline='') as file:
     skipped = tuple(map(tuple, list(csv.reader(file))[1:]))
   paths = [p for fold in range(len(builder.info.splits)) for p in builder.shard_paths(fold)]
   return Prepared(

@@ -70,7 +70,7 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
   kept = index.lengths[rows]
   if config.crop_frames:
     kept = np.minimum(kept, config.crop_frames)
-  buckets = _bucket_bounds(config.buckets, kept.max())
+  buckets = bucket_bounds(config.buckets, kept.max())
   bucket_of = np.searchsorted(buckets, kept)
   window = config.bucket_window if len(buckets) > 1 else 1
 
@@ -111,7 +111,7 @@ def eval_plan(index: Index, rows: np.ndarray, config) -> tuple[Plan, int]:
   Rows are read in order of length, so that little is padded; the last batch is filled up with -1.
   """
   rows = rows[np.argsort(index.lengths[rows], kind='stable')]
-  buckets = _bucket_bounds(config.buckets, index.lengths[rows].max())
+  buckets = bucket_bounds(config.buckets, index.lengths[rows].max())
   steps = -(-len(rows) // config.eval_batch_size)
   padded = np.full(steps * config.eval_batch_size, -1)
   padded[:len(rows)] = rows
@@ -125,7 +125,7 @@ def eval_plan(index: Index, rows: np.ndarray, config) -> tuple[Plan, int]:
   return plan, steps
 
 
-def _bucket_bounds(buckets: tuple[int, ...], longest: int) -> np.ndarray:
+def bucket_bounds(buckets: tuple[int, ...], longest: int) -> np.ndarray:
   """Returns the padded lengths in use, ascending; the last one holds the longest example."""
   return np.array([b for b in sorted(buckets) if b < longest] + [longest])
 
@@ -212,3 +212,29 @@ def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
       'weights': (plan.rows >= 0).astype(np.float32),
       'index': plan.rows.astype(np.int32),
   }
+
+
+def input_statistics(prepared: Prepared, rows: np.ndarray, config) -> dict[str, list[float]]:
+  """Returns {mean, std}, a number a feature, over frames of training examples; {} if not asked for.
+
+  At most 2,000 examples are read, chosen by the seed. A feature that does not vary has std 1.
+
+  Raises:
+    ConfigError: if `config.normalize` is unknown.
+  """
+  if config.normalize == 'none':
+    return {}
+  if config.normalize != 'per_feature':
+    raise ConfigError(f'normalize: expected none or per_feature, found {config.normalize!r}')
+  rows = np.random.default_rng(config.seed).permutation(rows)[:2000]
+  features = tfds.features.FeaturesDict.from_config(str(prepared.directory))
+  count, total, squares = 0, 0.0, 0.0
+  for row in rows:
+    record = prepared.records[prepared.index.positions[row]]
+    frames = features.deserialize_example_np(record)['inputs'].astype(np.float64)
+    count += len(frames)
+    total += frames.sum(axis=0)
+    squares += (frames ** 2).sum(axis=0)
+  mean = total / count
+  std = np.sqrt(np.maximum(squares / count - mean ** 2, 0))
+  return {'mean': mean.tolist(), 'std': np.where(std > 0, std, 1).tolist()}

@@ -108,7 +108,8 @@ def test_clip_shorter_than_a_frame():
 
 
 @pytest.mark.parametrize(
-  'field, value', [('mel_scale', 'bark'), ('fmax', 9000.0), ('fmin', 8000.0), ('hop_length', 0)]
+  ('field', 'value'),
+  [('mel_scale', 'bark'), ('fmax', 9000.0), ('fmin', 8000.0), ('hop_length', 0)],
 )
 def test_wrong_settings_are_named(field, value):
   settings = dict(sample_rate=16000, n_fft=512, hop_length=256, n_mels=40) | {field: value}

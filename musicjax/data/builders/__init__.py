@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from musicjax.errors import ConfigError
+from musicjax.fields import check_name
 
 
 def module(name: str) -> ModuleType:
@@ -18,6 +18,4 @@ def module(name: str) -> ModuleType:
     ConfigError: if there is none of that name.
   """
   known = [m.name for m in pkgutil.iter_modules(__path__) if m.name != 'synthesis']
-  if name not in known:
-    raise ConfigError(f'dataset.name: expected one of {", ".join(known)}, found {name!r}')
-  return importlib.import_module(f'{__name__}.{name}')
+  return importlib.import_module(f'{__name__}.{check_name("config.dataset.name", name, known)}')

@@ -150,15 +150,15 @@ def synthesise(seed: int, index: int) -> np.ndarray:
     audio[start : start + note.size] += level * note[: audio.size - start]
 
   for pattern, drum in ((rhythm.kick, kick), (rhythm.snare, snare), (rhythm.hat, hat)):
-    sound, level = drum(rng), decibels(rng.uniform(-14, -4))
+    sound, level = drum(rng), decibels(rng.uniform(-24, -4))
     for time in onsets(pattern)[0]:
       add(sound, time, level * decibels(rng.uniform(-3, 0)))
 
   root = int(rng.integers(12))
   degrees = tonality.scale
   for pattern, octave, is_bass in ((rhythm.bass, 28, True), (rhythm.chords, 52, False)):
-    table, decay = waveform(rng), decibels(rng.uniform(-24, -8))
-    level = decibels(rng.uniform(-16, -6))
+    table, decay = waveform(rng), decibels(rng.uniform(-36, -6))
+    level = decibels(rng.uniform(-24, -6))
     times, bars, hits = onsets(pattern)
     for time, bar, hit in zip(times, bars, hits, strict=True):
       chord = tonality.progression[bar % len(tonality.progression)]
@@ -173,10 +173,15 @@ def synthesise(seed: int, index: int) -> np.ndarray:
         add(tone(table, pitch, decay), time, level / len(notes) ** 0.5)
 
   audio = audio[:samples]
-  audio = tilt(audio, rng.uniform(-0.6, 0.6))
+  audio = tilt(audio, rng.uniform(-0.7, 0.7))
   audio *= decibels(rng.uniform(-15, -1)) / np.max(np.abs(audio))
-  noise = decibels(rng.uniform(-70, -40)) * rng.standard_normal(samples, np.float32)
+  noise = decibels(rng.uniform(-70, -35)) * rng.standard_normal(samples, np.float32)
   return np.clip(audio + noise, -1, 1)
+
+
+def synthesise_chunk(seed: int, indices: list[int]) -> list[np.ndarray]:
+  """The tracks `indices`: what a worker process is asked for at a time."""
+  return [synthesise(seed, index) for index in indices]
 
 
 def decibels(level: float) -> np.float32:
@@ -189,14 +194,14 @@ def kick(rng: np.random.Generator) -> np.ndarray:
   time = np.arange(int(0.25 * SAMPLE_RATE)) / SAMPLE_RATE
   end, sweep, fall = rng.uniform(45, 70), rng.uniform(80, 250), rng.uniform(20, 50)
   phase = end * time + sweep / fall * (1 - np.exp(-fall * time))
-  return (np.sin(2 * np.pi * phase) * np.exp(-rng.uniform(10, 25) * time)).astype(np.float32)
+  return (np.sin(2 * np.pi * phase) * np.exp(-rng.uniform(8, 25) * time)).astype(np.float32)
 
 
 def snare(rng: np.random.Generator) -> np.ndarray:
   """A burst of noise over a short tone: [samples] float32."""
   time = np.arange(int(0.25 * SAMPLE_RATE)) / SAMPLE_RATE
   noise = tilt(rng.standard_normal(time.size) * 0.5, rng.uniform(-0.4, 0.4))
-  noise *= np.exp(-rng.uniform(12, 35) * time)
+  noise *= np.exp(-rng.uniform(8, 35) * time)
   body = np.sin(2 * np.pi * rng.uniform(150, 250) * time) * np.exp(-rng.uniform(20, 40) * time)
   return (noise + rng.uniform(0.2, 0.8) * body).astype(np.float32)
 
@@ -205,7 +210,7 @@ def hat(rng: np.random.Generator) -> np.ndarray:
   """A short burst of high noise: [samples] float32."""
   time = np.arange(int(0.12 * SAMPLE_RATE)) / SAMPLE_RATE
   noise = np.diff(rng.standard_normal(time.size + 1)) * 0.4
-  return (noise * np.exp(-rng.uniform(25, 90) * time)).astype(np.float32)
+  return (noise * np.exp(-rng.uniform(15, 90) * time)).astype(np.float32)
 
 
 def waveform(rng: np.random.Generator) -> np.ndarray:

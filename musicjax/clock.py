@@ -1,0 +1,62 @@
+"""Where the time of a run goes, and the lines that tell it."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+
+class Clock:
+  """Measures throughput and the wait for input between two reports, evaluations left out."""
+
+  def __init__(self, first_step: int, last_step: int, batch_size: int):
+    self._first_step, self._last_step, self._batch_size = first_step, last_step, batch_size
+    self._start = time.monotonic()
+    self._paused_in_all = 0.0
+    self._reset(first_step)
+
+  def _reset(self, step: int) -> None:
+    self._since, self._since_step = time.monotonic(), step
+    self._waited = self._paused = 0.0
+
+  @property
+  def seconds(self) -> float:
+    """Since the clock was made."""
+    return time.monotonic() - self._start
+
+  @property
+  def training_seconds(self) -> float:
+    """Since the clock was made, without what was paused."""
+    return max(self.seconds - self._paused_in_all, 1e-9)
+
+  @contextlib.contextmanager
+  def waiting_for_input(self) -> Iterator[None]:
+    """Counts what happens inside as waiting for input."""
+    start = time.monotonic()
+    yield
+    self._waited += time.monotonic() - start
+
+  @contextlib.contextmanager
+  def paused(self) -> Iterator[None]:
+    """Leaves what happens inside out of the throughput."""
+    start = time.monotonic()
+    yield
+    self._paused += time.monotonic() - start
+    self._paused_in_all += time.monotonic() - start
+
+  def report(self, step: int) -> dict[str, float]:
+    """Returns `steps_per_second`, `examples_per_second` and `input_wait` (share) since the last."""
+    steps = step - self._since_step
+    seconds = max(time.monotonic() - self._since - self._paused, 1e-9)
+    scalars = {
+        'steps_per_second': steps / seconds,
+        'examples_per_second': steps * self._batch_size / seconds,
+        'input_wait': self._waited / seconds,
+    }
+    self._reset(step)
+    return scalars
+
+  def remaining(self, step: int) -> str:
+    """Returns the expected time to the last step, as minutes and seconds."""
+    done = step - self._first_step
+    left = self.seconds / done * (self._last_step - step)
+    return f'{int(left // 60)}:{int(left % 60):02d}'

@@ -1,0 +1,158 @@
+"""Quickstart: synthetic tracks of six genres, for a first run without any download.
+
+The tracks (`musicjax.data.builders.synthesis`) are told apart by rhythm and harmony, hardly by their
+average spectrum. Fields of `config.dataset`: `num_tracks` and `seed` of the collection.
+"""
+
+import concurrent.futures
+import dataclasses
+import itertools
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from musicjax.audio import io
+from musicjax.audio.features import LogMel
+from musicjax.data.builders import synthesis
+from musicjax.data.source import Source
+from musicjax.errors import ConfigError, DataError
+
+EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')
+# A hop of 40 ms gives a track 100 to 150 frames, and a quarter of a beat 2 to 6.
+FRONT_END = LogMel(sample_rate=synthesis.SAMPLE_RATE, n_fft=1024, hop_length=640, n_mels=64)
+# Clips through the front end at once; a clip of 6 s takes 384 kB and its frames 620 kB.
+FEATURE_BATCH = 16
+# Tracks a worker process synthesises at a time.
+CHUNK = 16
+
+
+def load(config: ml_collections.ConfigDict) -> Source:
+  """The collection `config.dataset.seed` of `config.dataset.num_tracks` tracks.
+
+  Raises:
+    ConfigError: there are fewer tracks than genres.
+  """
+  num_tracks, seed = config.dataset.num_tracks, config.dataset.seed
+  genres = tuple(synthesis.GENRES)
+  if num_tracks < len(genres):
+    raise ConfigError(
+      f'dataset.num_tracks: expected at least {len(genres)}, one a genre, found {num_tracks}'
+    )
+  ids = np.array([f'track-{index:06d}' for index in range(num_tracks)])
+  parameters = {
+    'num_tracks': num_tracks,
+    'seed': seed,
+    'synthesis_version': synthesis.VERSION,
+    'front_end': dataclasses.asdict(FRONT_END),
+    # Longer files are read up to here.
+    'max_seconds': synthesis.MAX_SECONDS,
+    # Inputs are (dB + offset) / scale: about zero mean, unit variance.
+    'offset_db': 30.0,
+    'scale_db': 20.0,
+  }
+  return Source(
+    name='quickstart',
+    preparation=f'log-mel-{FRONT_END.n_mels}',
+    parameters=parameters,
+    manifest=(),
+    ids=ids,
+    groups=ids,
+    labels=np.arange(num_tracks)[:, None] % len(genres) == np.arange(len(genres)),
+    label_names=genres,
+    input_shape=(None, FRONT_END.n_mels),
+    input_dtype='float32',
+    read=lambda rows: log_mels(synthesise(seed, rows), parameters),
+  )
+
+
+def synthesise(
+  seed: int, rows: Sequence[int], processes: int | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+  """Yields (row, [samples] float32) for the tracks, in order, from worker processes.
+
+  Args:
+    seed: of the collection.
+    rows: indices of tracks.
+    processes: number of workers; None is one a core. A chunk of tracks needs none.
+  """
+  rows = [int(row) for row in rows]
+  chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+  processes = min(processes or os.cpu_count(), len(chunks))
+  if processes <= 1:
+    for row in rows:
+      yield row, synthesis.synthesise(seed, row)
+    return
+  # Spawned, as a fork of a process with JAX's threads in it can hang.
+  context = multiprocessing.get_context('spawn')
+  with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
+    tracks = pool.map(synthesis.synthesise_chunk, itertools.repeat(seed), chunks)
+    yield from zip(rows, itertools.chain.from_iterable(tracks), strict=True)
+
+
+def log_mels(
+  clips: Iterable[tuple[Any, np.ndarray | DataError]], parameters: Mapping[str, Any]
+) -> Iterator[tuple[Any, np.ndarray | DataError]]:
+  """Yields (key, [frames, n_mels] float32 or the error) of (key, [samples] or error) pairs.
+
+  Clips are cut to the first `parameters['max_seconds']`. Clips without an error come in order.
+  """
+  front_end = LogMel(**parameters['front_end'])
+  offset, scale = parameters['offset_db'], parameters['scale_db']
+  # One shape for all batches, the last one too: it compiles once, and a clip's features do not
+  # depend on its company.
+  max_samples = int(parameters['max_seconds'] * front_end.sample_rate)
+  features = jax.jit(lambda audio: (front_end(audio) + offset) / scale)
+
+  clips = iter(clips)
+  while batch := list(itertools.islice(clips, FEATURE_BATCH)):
+    audio = np.zeros((FEATURE_BATCH, max_samples), np.float32)
+    for row, (_, clip) in zip(audio, batch, strict=False):
+      if not isinstance(clip, DataError):
+        row[: len(clip)] = clip[:max_samples]
+    frames = np.asarray(features(audio))
+    for row, (key, clip) in zip(frames, batch, strict=False):
+      if isinstance(clip, DataError):
+        yield key, clip
+      else:
+        yield key, row[: front_end.num_frames(min(len(clip), max_samples))].copy()
+
+
+def read_inputs(
+  paths: Sequence[str], input_shape: Sequence[int | None], parameters: Mapping[str, Any]
+) -> Iterator[tuple[str, np.ndarray | DataError]]:
+  """Yields (path, [frames, n_mels] float32 or the error) of audio files, in order.
+
+  Args:
+    paths: files, and folders whose files ending in `EXTENSIONS` are read in sorted order,
+      subfolders too.
+    input_shape: follows from the parameters.
+    parameters: of the Source; of a longer file the first `max_seconds` are read.
+  """
+  del input_shape
+  sample_rate = parameters['front_end']['sample_rate']
+
+  def clips():
+    for path in paths:
+      files = audio_files(path)
+      if not files:
+        yield path, DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
+      for file in files:
+        try:
+          yield file, io.load(file, sample_rate, parameters['max_seconds'])
+        except DataError as error:
+          yield file, error
+
+  return log_mels(clips(), parameters)
+
+
+def audio_files(path: str) -> list[str]:
+  """The path itself, or of a folder the audio files below it in sorted order."""
+  if not os.path.isdir(path):
+    return [str(path)]
+  return sorted(str(file) for file in Path(path).rglob('*') if file.suffix.lower() in EXTENSIONS)

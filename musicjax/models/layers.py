@@ -1,0 +1,268 @@
+"""What two or more models share: PyTorch's initialisers and norms, masks, attention, pooling.
+
+The published systems were trained with PyTorch's defaults, which differ from Flax's in every layer
+that follows. Shapes are `[batch, time, width]`; `mask` is `[batch, time]`, True on valid frames.
+Parameters are float32; `dtype` is that of the products. Softmax and statistics are float32.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from musicjax.errors import ConfigError
+from musicjax.fields import check_fields
+
+# Uniform on +-1/sqrt(fan_in): PyTorch's Linear and Conv, kernels and biases alike.
+uniform_kernel = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+
+
+def uniform_bias(fan_in: int):
+  """Initialiser of the bias that goes with a `uniform_kernel` of this fan-in."""
+
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -1.0, 1.0) / fan_in**0.5
+
+  return init
+
+
+def dense(x: jax.Array, features: int, dtype: Any, name: str) -> jax.Array:
+  """PyTorch's `nn.Linear`: `[..., width]` to `[..., features]`."""
+  return nn.Dense(
+    features,
+    dtype=dtype,
+    kernel_init=uniform_kernel,
+    bias_init=uniform_bias(x.shape[-1]),
+    name=name,
+  )(x)
+
+
+def layer_norm(x: jax.Array, dtype: Any, name: str) -> jax.Array:
+  """PyTorch's `nn.LayerNorm` over the last axis: epsilon 1e-5, variance in two passes."""
+  return nn.LayerNorm(epsilon=1e-5, dtype=dtype, use_fast_variance=False, name=name)(x)
+
+
+class BatchNorm(nn.Module):
+  """PyTorch's `nn.BatchNorm1d/2d` over all axes but the last.
+
+  Normalises by the biased variance of the batch and keeps running averages of the mean and of the
+  *unbiased* variance in the collection `batch_stats` (`mean`, `var`).
+
+  Attributes:
+    momentum: weight of the new batch in the running averages.
+    epsilon: added to the variance.
+    dtype: of the output; statistics are float32 whatever it is.
+  """
+
+  momentum: float = 0.1
+  epsilon: float = 1e-5
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, use_running_average: bool) -> jax.Array:
+    """Normalises `[..., width]`.
+
+    Raises:
+      ConfigError: in training, where a single value a feature has no variance.
+    """
+    features = x.shape[-1]
+    scale = self.param('scale', nn.initializers.ones, (features,))
+    bias = self.param('bias', nn.initializers.zeros, (features,))
+    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (features,))
+    running_var = self.variable('batch_stats', 'var', jnp.ones, (features,))
+
+    x = x.astype(jnp.float32)
+    if use_running_average:
+      mean, var = running_mean.value, running_var.value
+    else:
+      axes = tuple(range(x.ndim - 1))
+      count = x.size // features
+      mean = x.mean(axes)
+      var = jnp.square(x - mean).mean(axes)
+      if not self.is_initializing():
+        if count < 2:
+          raise ConfigError('config.batch_size / accumulate: expected at least 2 examples a '
+                            f'micro-batch for BatchNorm, found {count}')
+        unbiased = var * (count / (count - 1))
+        running_mean.value += self.momentum * (mean - running_mean.value)
+        running_var.value += self.momentum * (unbiased - running_var.value)
+    x = (x - mean) * jax.lax.rsqrt(var + self.epsilon) * scale + bias
+    return x.astype(self.dtype)
+
+
+def from_config(module: type[nn.Module], config, num_classes: int, dtype: Any) -> nn.Module:
+  """Returns `module` with the fields of `config.model` as its attributes.
+
+  Raises:
+    ConfigError: a field that is none of its attributes.
+  """
+  known = {field.name for field in dataclasses.fields(module)}
+  fields = check_fields(
+    'config.model', config, sorted(known - {'num_classes', 'dtype', 'parent', 'name'})
+  )
+  return module(num_classes=num_classes, dtype=jnp.dtype(dtype), **fields)
+
+
+def frame_mask(lengths: jax.Array, time: int) -> jax.Array:
+  """`lengths` `[batch]` to `[batch, time]` bool, True on the first `lengths` frames."""
+  return jnp.arange(time) < lengths[:, None]
+
+
+def zero_padding(x: jax.Array, mask: jax.Array) -> jax.Array:
+  """`x` with zeros where `mask` is False, whatever stood there (NaN too)."""
+  return jnp.where(mask[..., None], x, 0)
+
+
+def masked_max(x: jax.Array, mask: jax.Array) -> jax.Array:
+  """Maximum over the valid frames: `[batch, time, width]` to `[batch, width]`."""
+  return jnp.where(mask[..., None], x, jnp.finfo(x.dtype).min).max(axis=1)
+
+
+def masked_softmax(logits: jax.Array, mask: jax.Array, axis: int) -> jax.Array:
+  """Softmax over `axis` in float32; exactly 0 where `mask`, of the same rank, is False."""
+  logits = logits.astype(jnp.float32)
+  return jax.nn.softmax(jnp.where(mask, logits, jnp.finfo(jnp.float32).min), axis=axis)
+
+
+def convolve_time(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """'Same' convolution over time; the one place where a backend's fastest form is chosen.
+
+  Args:
+    x: `[batch, time, in]`.
+    kernel: `[taps, in, out]`, of the same dtype.
+
+  Returns:
+    `[batch, time, out]`.
+  """
+  return jax.lax.conv_general_dilated(
+    x, kernel, window_strides=(1,), padding='SAME', dimension_numbers=('NWC', 'WIO', 'NWC')
+  )
+
+
+class Conv1D(nn.Module):
+  """PyTorch's `nn.Conv1d` with 'same' padding: `[batch, time, in]` to `[batch, time, features]`."""
+
+  features: int
+  taps: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    fan_in = self.taps * x.shape[-1]
+    kernel = self.param('kernel', uniform_kernel, (self.taps, x.shape[-1], self.features))
+    bias = self.param('bias', uniform_bias(fan_in), (self.features,))
+    x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+    return convolve_time(x, kernel) + bias
+
+
+def rotate(x: jax.Array) -> jax.Array:
+  """Rotary positions (Su et al. 2021): turns pairs of features by angles that grow with time.
+
+  The product of two rotated vectors depends on their distance in time alone, so that a random span
+  looks the same wherever in the track it was cut.
+
+  Args:
+    x: queries or keys `[batch, time, heads, features]`, features even.
+  """
+  time, features = x.shape[1], x.shape[-1]
+  frequency = 10_000.0 ** (-jnp.arange(0, features, 2) / features)
+  angle = jnp.arange(time)[:, None, None] * frequency  # [time, 1, features / 2]
+  cos, sin = jnp.cos(angle), jnp.sin(angle)
+  first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+  rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+  return rotated.astype(x.dtype)
+
+
+class SelfAttention(nn.Module):
+  """PyTorch's `nn.MultiheadAttention` of a sequence with itself, with a key padding mask.
+
+  Attributes:
+    num_heads: divides the width.
+    dropout: of attention weights.
+    rotary: encode relative positions in queries and keys (not in PyTorch's).
+    dtype: of the products.
+  """
+
+  num_heads: int
+  dropout: float
+  rotary: bool
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+    batch, time, width = x.shape
+    # PyTorch draws the three projections as one Xavier matrix, and the biases as zeros.
+    packed = nn.Dense(
+      3 * width, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name='in_proj'
+    )(x)
+    packed = packed.reshape(batch, time, 3, self.num_heads, width // self.num_heads)
+    query, key, value = packed[:, :, 0], packed[:, :, 1], packed[:, :, 2]
+    if self.rotary:
+      query, key = rotate(query), rotate(key)
+    query = query / (width // self.num_heads) ** 0.5
+    scores = jnp.einsum('bqhd,bkhd->bhqk', query, key, preferred_element_type=jnp.float32)
+    weights = masked_softmax(scores, mask[:, None, None, :], axis=-1).astype(self.dtype)
+    weights = nn.Dropout(self.dropout)(weights, deterministic=not train)
+    x = jnp.einsum('bhqk,bkhd->bqhd', weights, value).reshape(batch, time, width)
+    return nn.Dense(width, dtype=self.dtype, kernel_init=uniform_kernel, name='out_proj')(x)
+
+
+class TransformerEncoderLayer(nn.Module):
+  """PyTorch's `nn.TransformerEncoderLayer` with ReLU: `[batch, time, width]` to the same.
+
+  Attributes:
+    num_heads: divides the width.
+    mlp_dim: width between the two feed-forward layers.
+    dropout: of attention weights, of the hidden feed-forward layer and of both residual branches.
+    norm_first: LayerNorm before each branch (pre-norm), not after each sum.
+    rotary: see `SelfAttention`.
+    dtype: of the products.
+  """
+
+  num_heads: int
+  mlp_dim: int
+  dropout: float = 0.1
+  norm_first: bool = False
+  rotary: bool = False
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+    def drop(x):
+      return nn.Dropout(self.dropout)(x, deterministic=not train)
+
+    def attend(x):
+      attention = SelfAttention(
+        self.num_heads, self.dropout, self.rotary, self.dtype, name='attention'
+      )
+      return drop(attention(x, mask, train))
+
+    def feed_forward(x):
+      hidden = drop(nn.relu(dense(x, self.mlp_dim, self.dtype, 'linear1')))
+      return drop(dense(hidden, x.shape[-1], self.dtype, 'linear2'))
+
+    if self.norm_first:
+      x = x + attend(layer_norm(x, self.dtype, 'norm1'))
+      return x + feed_forward(layer_norm(x, self.dtype, 'norm2'))
+    x = layer_norm(x + attend(x), self.dtype, 'norm1')
+    return layer_norm(x + feed_forward(x), self.dtype, 'norm2')
+
+
+class AttentionPool(nn.Module):
+  """Each head averages its share of the features with its own learned weights over time.
+
+  `[batch, time, width]` to `[batch, width]`; weights are a softmax over the valid frames.
+  """
+
+  num_heads: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
+    batch, time, width = x.shape
+    scores = dense(x, self.num_heads, self.dtype, 'score')  # [batch, time, heads]
+    weights = masked_softmax(scores, mask[..., None], axis=1).astype(self.dtype)
+    value = dense(x, width, self.dtype, 'value').reshape(batch, time, self.num_heads, -1)
+    return jnp.einsum('bth,bthd->bhd', weights, value).reshape(batch, width)

@@ -1,0 +1,188 @@
+"""The pictures of a report, with matplotlib's object interface: no global state, no display."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+# Okabe and Ito's colours, told apart by colour-blind readers, without the yellow that white drowns.
+_COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')
+_BLUE, _ORANGE = _COLORS[:2]
+_GREY = '#8a8a8a'
+_ROW = 0.17  # inches a line of text needs at the size of tick labels
+_ROWS = 64  # bars in a column of the chart of all tags
+
+
+def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -> None:
+  """Draws losses, validation metrics and the learning rate by step.
+
+  Args:
+    path: of the PNG.
+    rows: one evaluation each: `step`, `train_loss`, `validation_<metric>`, `learning_rate`, ...
+    select: name of the metric that chose the checkpoint; its best step is marked.
+  """
+  names = list(dict.fromkeys(name for row in rows for name in row))
+  shares = [name for name in names if name.startswith('validation_') and _is_share(rows, name)]
+  shares.sort(key=lambda name: name != select)
+  charts = {
+      'Loss': [name for name in ('train_loss', 'validation_loss') if name in names],
+      'Validation metrics': shares[:len(_COLORS)],
+      'Learning rate': [name for name in ('learning_rate',) if name in names],
+  }
+  charts = {title: chosen for title, chosen in charts.items() if chosen}
+  figure = _figure(4.2 * len(charts), 3.6)
+  for axes, (title, chosen) in zip(_row(figure, len(charts)), charts.items(), strict=True):
+    for color, name in zip(_COLORS, chosen, strict=False):
+      steps, values = _series(rows, name)
+      # A curve of few points shows where they are.
+      axes.plot(steps, values, color=color, label=name.removeprefix('validation_')
+                if title == 'Validation metrics' else name.replace('_', ' '),
+                marker='.' if len(steps) <= 30 else None, linewidth=2 if name == select else 1.3)
+      if name == select and len(steps):
+        best = steps[int(np.argmax(values))]
+        axes.axvline(best, color=_GREY, linestyle=':', linewidth=1)
+        axes.plot(best, max(values), 'o', color=color, markersize=7, markerfacecolor='white')
+    axes.set_title(title)
+    axes.set_xlabel('step')
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+    axes.ticklabel_format(axis='y', scilimits=(-3, 5))
+    if len(chosen) > 1:
+      axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
+  figure.savefig(path)
+
+
+def save_tags(
+    path: Path, names: Sequence[str], precision: np.ndarray, prevalence: np.ndarray
+) -> None:
+  """Draws the average precision of every tag as a bar, with what a random order would reach.
+
+  Args:
+    path: of the PNG.
+    names: of the tags, best first.
+    precision: [tags] average precision.
+    prevalence: [tags] share of positives.
+  """
+  columns = -(-len(names) // _ROWS)
+  rows = -(-len(names) // columns)
+  figure = _figure(4.0 * columns if columns > 1 else 6.0, _ROW * rows + 1.1)
+  for column, axes in enumerate(_row(figure, columns)):
+    part = slice(column * rows, (column + 1) * rows)
+    y = np.arange(len(names[part]))
+    axes.barh(y, precision[part], color=_BLUE, height=0.7, label='average precision')
+    axes.plot(prevalence[part], y, '|', color=_ORANGE, markersize=7, markeredgewidth=2,
+              label='random order')
+    axes.set_yticks(y, [_short(name) for name in names[part]], fontsize=8)
+    axes.set_ylim(rows - 0.4, -0.6)  # best on top; the last column keeps the others' scale
+    axes.set_xlim(0, 1)
+    axes.grid(axis='y', visible=False)
+  figure.legend(*figure.axes[0].get_legend_handles_labels(), loc='outside upper center', ncols=2,
+                frameon=False)
+  figure.savefig(path)
+
+
+def save_support(path: Path, support: np.ndarray, precision: np.ndarray) -> None:
+  """Draws average precision against the positives in training, a point a tag ([tags] both)."""
+  figure = _figure(5.0, 3.6)
+  axes = figure.subplots()
+  axes.plot(np.maximum(support, 0.5), precision, 'o', color=_BLUE, alpha=0.5, markersize=5)
+  axes.set_xscale('log')
+  axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+  axes.set_ylim(-0.02, 1.02)
+  axes.set_xlabel('positives in training')
+  axes.set_ylabel('average precision')
+  figure.savefig(path)
+
+
+def save_pr_curves(
+    path: Path, curves: Mapping[str, Sequence[tuple[str, float, np.ndarray, np.ndarray]]]
+) -> None:
+  """Draws precision-recall curves: a chart a title, each of (name, AP, precision, recall)."""
+  figure = _figure(4.0 * len(curves), 4.6)
+  for axes, (title, chosen) in zip(_row(figure, len(curves)), curves.items(), strict=True):
+    for color, (name, area, precision, recall) in zip(_COLORS, chosen, strict=False):
+      # Steps, as average precision sums them: a straight line between points cannot be reached.
+      # The point (recall 0, precision 1) is a convention, not a result: the line ends level.
+      level = np.append(precision[:-1], precision[-2])
+      axes.step(recall, level, color=color, where='post', linewidth=1.5,
+                label=f'{area:.2f}  {_short(name, 36)}')
+    axes.set_title(title)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel('recall')
+    axes.set_ylabel('precision')
+    axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), frameon=False, title='AP  tag')
+  figure.savefig(path)
+
+
+def save_confusion(
+    path: Path, counts: np.ndarray, support: np.ndarray, names: Sequence[str]
+) -> None:
+  """Draws a confusion matrix, coloured by the share of the true class.
+
+  Args:
+    path: of the PNG.
+    counts: [classes, classes] examples, true class by predicted class.
+    support: [classes] examples of each true class, also those predicted as a class not shown.
+    names: one name a class.
+  """
+  share = counts / support[:, None]
+  numbered = len(names) <= 20  # beyond that the numbers no longer fit their cells
+  size = (0.45 if numbered else _ROW) * len(names)
+  figure = _figure(size + 3.5, size + 2.5)
+  axes = figure.subplots()
+  image = axes.imshow(share, cmap='Blues', vmin=0, vmax=1)
+  ticks = np.arange(len(names))
+  axes.set_xticks(ticks, [_short(name) for name in names], rotation=90, fontsize=8)
+  axes.set_yticks(ticks, [_short(name) for name in names], fontsize=8)
+  axes.set_xlabel('predicted')
+  axes.set_ylabel('true')
+  axes.grid(visible=False)
+  if numbered:
+    for (row, column), count in np.ndenumerate(counts):
+      if count:
+        axes.text(column, row, str(count), ha='center', va='center', fontsize=8,
+                  color='white' if share[row, column] > 0.5 else 'black')
+  figure.colorbar(image, ax=axes, label='share of the true class', fraction=0.04)
+  figure.savefig(path)
+
+
+def _figure(width: float, height: float) -> Figure:
+  return Figure((width, height), dpi=110, layout='constrained')
+
+
+def _row(figure: Figure, columns: int) -> Sequence[Axes]:
+  charts = figure.subplots(1, columns, squeeze=False)[0]
+  for axes in charts:
+    axes.grid(color='#e6e6e6', linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[['top', 'right']].set_visible(False)
+  return charts
+
+
+def _series(rows, name: str) -> tuple[list[int], list[float]]:
+  """Steps and values of the evaluations that have a finite value of that name."""
+  points = [(row['step'], row[name]) for row in rows
+            if row.get(name) is not None and np.isfinite(row[name])]
+  return [step for step, _ in points], [value for _, value in points]
+
+
+def _is_share(rows, name: str) -> bool:
+  values = _series(rows, name)[1]
+  counted = name in ('validation_loss', 'validation_classes_without_positives')
+  return not counted and bool(values) and min(values) >= 0 and max(values) <= 1
+
+
+def _short(name: str, width: int = 26) -> str:
+  """A name that fits beside a chart, and whose dollar signs do not start a formula."""
+  if len(name) > width:
+    # Long names of one family differ at the end.
+    name = f'{name[:width // 2 - 1]}…{name[-width // 2:]}'
+  return name.replace('$', r'\$')
+
+
+def _thousands(value: float, _) -> str:
+  return f'{value:,.0f}' if value >= 1 or value == 0 else f'{value:g}'

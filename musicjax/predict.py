@@ -1,0 +1,107 @@
+"""Predicts raw files with the model of a workdir; needs nothing else of the run."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from musicjax import sharding, system
+from musicjax import workdir as workdir_lib
+from musicjax.checkpoints import Checkpoints
+from musicjax.data import builders, input_pipeline
+from musicjax.errors import ConfigError, DataError
+
+_CHUNK_BATCHES = 8  # Inputs of so many batches are held in memory and sorted by length.
+
+
+def predict(workdir: Path, config: ConfigDict, checkpoint: str, inputs: list[str]) -> Path:
+  """Writes `predictions/*.csv` and returns its path.
+
+  Args:
+    workdir: of a trained run.
+    config: of that run; its `data_dir` is read only where there are no `inputs`.
+    checkpoint: `best`, `latest` or a step.
+    inputs: files or folders; empty for the test set of the data's own submission format.
+
+  Raises:
+    ConfigError: if there are no inputs and the dataset has no submission format.
+    DataError: for the first file that cannot be read.
+  """
+  dataset = workdir_lib.read_json(workdir / 'dataset.json')
+  module = builders.module(dataset['name'])
+  if inputs:
+    paths = [Path(path) for path in inputs]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+      raise ConfigError(f'inputs: {missing[0]} does not exist')
+    names = None
+  elif hasattr(module, 'submission_inputs'):
+    names, paths = zip(*module.submission_inputs(Path(config.data_dir)), strict=True)
+  else:
+    raise ConfigError(f'inputs: dataset {dataset["name"]} has no test set of its own; '
+                      'give --inputs=PATHS')
+  arrays = module.read_inputs(paths, tuple(dataset['input_shape']), dataset['parameters'])
+  read, scores = _score(workdir, config, dataset, checkpoint, arrays)
+  if not read:
+    raise DataError(f'inputs: no files to predict in {", ".join(map(str, paths))}')
+  folder = workdir / 'predictions'
+  folder.mkdir(exist_ok=True)
+  if names is not None:
+    return module.write_submission(folder, names, scores)
+  path = folder / 'predictions.csv'
+  workdir_lib.write_table(path, 'path', read, scores, dataset['label_names'])
+  return path
+
+
+def _score(
+    workdir: Path, config: ConfigDict, dataset: dict[str, Any], checkpoint: str,
+    arrays: Iterable[tuple[Path, np.ndarray | DataError]],
+) -> tuple[list[Path], np.ndarray]:
+  """Returns the paths and their scores [n, labels], in the order of `arrays`."""
+  mesh = sharding.make_mesh()
+  parts = system.create(config, dataset, mesh)
+  saved = Checkpoints(workdir / 'checkpoints')
+  state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
+  num_labels = len(dataset['label_names'])
+  sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')  # Checks that it divides.
+
+  paths, scores = [], []
+  arrays = iter(arrays)
+  while chunk := list(itertools.islice(arrays, _CHUNK_BATCHES * config.eval_batch_size)):
+    for path, array in chunk:
+      if isinstance(array, DataError):
+        raise array
+      paths.append(path)
+    in_chunk = np.empty((len(chunk), num_labels))
+    for rows, batch in _batches([array for _, array in chunk], num_labels, config):
+      result = jax.device_get(
+          parts.eval_step(state.eval_variables, sharding.to_global(mesh, batch, 0)))
+      in_chunk[rows] = result['scores'][:len(rows)]
+    scores.append(in_chunk)
+  return paths, np.concatenate(scores) if scores else np.empty((0, num_labels))
+
+
+def _batches(
+    arrays: list[np.ndarray], num_labels: int, config: ConfigDict
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+  """Yields (positions in `arrays`, padded batch) in order of length."""
+  lengths = np.array([len(array) for array in arrays], np.int32)
+  buckets = input_pipeline.bucket_bounds(config.buckets, lengths.max())
+  order = np.argsort(lengths, kind='stable')
+  size = config.eval_batch_size
+  for start in range(0, len(order), size):
+    rows = order[start:start + size]
+    time = int(buckets[np.searchsorted(buckets, lengths[rows].max())])
+    inputs = np.zeros((size, time, *arrays[0].shape[1:]), np.float32)
+    for position, row in enumerate(rows):
+      inputs[position, :lengths[row]] = arrays[row]
+    yield rows, {
+        'inputs': inputs,
+        'lengths': np.pad(lengths[rows], (0, size - len(rows)), constant_values=1),
+        'labels': np.zeros((size, num_labels), np.float32),
+        'index': np.arange(size, dtype=np.int32),
+    }

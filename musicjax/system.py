@@ -1,0 +1,76 @@
+"""Puts together the parts that a config names: model, loss, optimizer, and the jitted steps."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from musicjax import losses, models, optimizers, sharding, tasks, train_state, train_step
+from musicjax.audio import augment
+from musicjax.train_state import TrainState
+from musicjax.train_step import Batch
+
+
+class System(NamedTuple):
+  """What training, evaluation and prediction run.
+
+  Attributes:
+    task: how logits become scores, and scores metrics.
+    init: () -> the train state before the first update.
+    update: jitted, donates its state: (state, batch) -> (state, metrics).
+    eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
+    schedule: step -> learning rate.
+  """
+
+  task: tasks.Task
+  init: Callable[[], TrainState]
+  update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+  eval_step: Callable[..., dict[str, jax.Array]]
+  schedule: optax.Schedule
+
+
+def create(
+    config, dataset: dict[str, Any], mesh: Mesh, steps: int = 1, steps_per_epoch: float = 1.0
+) -> System:
+  """Returns the system of a config for a dataset as `dataset.json` describes it.
+
+  Args:
+    config: resolved.
+    dataset: with `label_names`, `input_shape` and `statistics`.
+    mesh: of all devices.
+    steps: of the whole run; prediction and evaluation need none.
+    steps_per_epoch: may be fractional.
+
+  Raises:
+    ConfigError: for a model, loss, optimizer, augmentation or task that does not exist.
+  """
+  task = tasks.create(config.task)
+  model = models.create(config.model, len(dataset['label_names']), config.dtype)
+  loss_fn = losses.create(config.loss)
+  schedule = optimizers.create_schedule(config.optimizer, steps, steps_per_epoch)
+  tx = optimizers.create(config.optimizer, schedule)
+  normalize = train_step.make_normalize(dataset['statistics'])
+  replicated = sharding.replicated(mesh)
+
+  def init() -> TrainState:
+    time, *rest = dataset['input_shape']
+    time = time or 8  # Parameters do not depend on it where it varies.
+    variables = model.init(
+        jax.random.key(config.seed), jnp.zeros((1, time, *rest)), jnp.array([time]), train=False)
+    return train_state.create(variables, tx, config)
+
+  return System(
+      task=task,
+      init=jax.jit(init, out_shardings=replicated),
+      update=jax.jit(
+          train_step.make_train_step(
+              model, loss_fn, augment.create(config.augment), normalize, tx, schedule, config),
+          donate_argnums=0),
+      eval_step=jax.jit(
+          train_step.make_eval_step(model, loss_fn, normalize, task.activation),
+          out_shardings=replicated),
+      schedule=schedule,
+  )

@@ -1,0 +1,218 @@
+"""Trains one config in one workdir, from wherever an earlier start got to."""
+
+import collections
+import functools
+import itertools
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from musicjax import evaluate, reports, sharding, summaries, system, train_state
+from musicjax import workdir as workdir_lib
+from musicjax.checkpoints import Checkpoints
+from musicjax.clock import Clock
+from musicjax.data import array_records, input_pipeline
+from musicjax.data.array_records import Prepared
+from musicjax.errors import ConfigError
+
+_AHEAD = 8  # Steps the host may run ahead of the losses it has looked at.
+
+
+def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+  """Trains, evaluates, checkpoints and reports; returns what `metrics.json` holds.
+
+  Raises:
+    ConfigError: for a config that cannot run, or a workdir of another run.
+    DataError: for raw data that cannot be prepared.
+    FloatingPointError: naming the first step whose loss is not finite.
+  """
+  # Data.
+  mesh = sharding.make_mesh()
+  prepared = array_records.prepare(config)
+  rows = input_pipeline.split_rows(prepared.index, config)
+  steps, steps_per_epoch = input_pipeline.num_steps(len(rows['train']), config)
+  eval_every = config.eval_every_steps or max(1, round(steps_per_epoch))
+  dataset = workdir_lib.claim(
+      workdir, config, prepared,
+      functools.partial(input_pipeline.input_statistics, prepared, rows['train'], config))
+  if complete := workdir_lib.final_metrics(workdir, steps):
+    say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
+    return complete
+  say(f'{prepared.fingerprint}: {len(rows["train"])} training, {len(rows["validation"])} '
+      f'validation and {len(rows["test"])} test examples, {len(prepared.label_names)} labels, '
+      f'{len(prepared.skipped)} skipped')
+
+  # Model and state, new or restored.
+  parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
+  saved = Checkpoints(workdir / 'checkpoints')
+  abstract_state = jax.eval_shape(parts.init)
+  if saved.latest_step is None:
+    state = parts.init()
+  else:
+    state = saved.restore('latest', abstract_state, sharding.replicated(mesh))
+    say(f'resuming from step {int(state.step)} of {steps}')
+  first_step = int(state.step)
+  workdir_lib.cut_evaluations(workdir, first_step)
+  writer = summaries.create_writer(workdir, first_step)
+  if not first_step:
+    summaries.write_run_description(writer, config, state.params)
+  score = functools.partial(
+      evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, mesh=mesh)
+
+  # The loop: update, evaluate, take in what the evaluation says, save.
+  batches = _device_batches(prepared, rows['train'], config, mesh, range(first_step, steps))
+  clock = Clock(first_step, steps, config.batch_size)
+  unchecked = collections.deque()
+  preempted = _sigterm_event()
+  stopped = _stopped_early(state, config)
+  for step in range(first_step + 1, steps + 1):  # Updates done once this one is.
+    if stopped:
+      break
+    with clock.waiting_for_input():
+      batch = next(batches)
+    _profile(config, workdir, step)
+    state, metrics = parts.update(state, batch)
+    unchecked.append((step, metrics['loss']))
+    _check_finite(unchecked, leave=_AHEAD)
+
+    evaluating = step % eval_every == 0 or step == steps
+    if evaluating or step % config.log_every_steps == 0 or step == first_step + 1:
+      _check_finite(unchecked, leave=0)
+      scalars = {name: float(value) for name, value in metrics.items()} | clock.report(step)
+      writer.write_scalars(step, {f'train/{name}': value for name, value in scalars.items()})
+      say(f'step {step}/{steps}  loss {scalars["loss"]:.4f}  lr {scalars["learning_rate"]:.2e}  '
+          f'{scalars["examples_per_second"]:.0f} examples/s  '
+          f'waiting for input {scalars["input_wait"]:.1%}  eta {clock.remaining(step)}')
+    if evaluating:
+      with clock.paused():
+        validation = score(state.eval_variables, rows=rows['validation'])
+        values = validation.metrics(parts.task)
+        row = {'step': step, 'epoch': step / steps_per_epoch,
+               'train_loss': float(state.loss_sum) / (step - _last_evaluation(step, eval_every)),
+               'learning_rate': float(metrics['learning_rate']),
+               **{f'validation_{name}': value for name, value in values.items()}}
+        workdir_lib.append_evaluation(workdir, row)
+        writer.write_scalars(step, {f'validation/{name}': v for name, v in values.items()})
+        summaries.write_class_metrics(
+            writer, step, 'validation', validation.scores, validation.labels,
+            dataset['label_names'])
+        say(f'step {step}/{steps}  validation ' + format_metrics(values))
+        state = _take_in(state, values, step, config, mesh)
+        stopped = _stopped_early(state, config)
+        saved.save(state)
+    if preempted.is_set() and step < steps:
+      _check_finite(unchecked, leave=0)
+      saved.save(state)
+      saved.close()
+      writer.close()
+      say(f'terminated: saved step {step} of {steps}; the same command goes on from there')
+      raise SystemExit(0)
+
+  # The report, on the checkpoint that validation chose.
+  saved.wait()
+  fingerprint, last_step = train_state.fingerprint(state), int(state.step)
+  chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
+  scores = {split: score(chosen.eval_variables, rows=rows[split])
+            for split in ('validation', 'test')}
+  metrics_by_split = {split: s.metrics(parts.task) for split, s in scores.items()}
+  summaries.write_final_metrics(writer, last_step, metrics_by_split)
+  writer.close()
+  saved.close()
+  final = {
+      **metrics_by_split,
+      'steps': last_step,
+      'num_train_steps': steps,
+      'reported_step': int(chosen.step),
+      'seconds': clock.seconds,
+      'examples_per_second': (last_step - first_step) * config.batch_size / clock.training_seconds,
+      'state_fingerprint': fingerprint,
+  }
+  if workdir_lib.is_main_process():
+    workdir_lib.write_table(workdir / 'predictions' / 'out_of_fold.csv', 'id', scores['test'].ids,
+                            scores['test'].scores, dataset['label_names'])
+    reports.write(workdir, dataset['label_names'], scores, metrics_by_split,
+                  prepared.index.labels[rows['train']].sum(axis=0))
+    workdir_lib.write_json(workdir / 'metrics.json', final)  # Last: it says the run is complete.
+  for split, values in metrics_by_split.items():
+    say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
+  say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
+  return final
+
+
+def say(line: str) -> None:
+  """Prints a line of progress, once for all processes."""
+  if workdir_lib.is_main_process():
+    print(line, flush=True)
+
+
+def format_metrics(values: dict[str, float]) -> str:
+  return '  '.join(f'{name} {value:.4f}' for name, value in values.items())
+
+
+def _device_batches(
+    prepared: Prepared, rows: np.ndarray, config: ConfigDict, mesh: Mesh, steps: range
+) -> Iterator[system.Batch]:
+  """Yields the training batches of `steps` as global arrays, one ahead of the caller."""
+  micro = config.batch_size // config.accumulate
+  local = sharding.local_rows(mesh, micro, 'batch_size / accumulate')
+  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  batches = (sharding.to_global(mesh, batch, 1)
+             for batch in input_pipeline.tf_batches(prepared, plan, steps, local))
+  ahead = collections.deque(itertools.islice(batches, 1))
+  while ahead:
+    ahead.extend(itertools.islice(batches, 1))
+    yield ahead.popleft()
+
+
+def _check_finite(unchecked: collections.deque, leave: int) -> None:
+  """Looks at the oldest losses until `leave` remain; looking waits for the device."""
+  while len(unchecked) > leave:
+    step, loss = unchecked.popleft()
+    if not np.isfinite(loss):
+      # Update `step` read the batch of `step - 1`: batches are counted from 0.
+      raise FloatingPointError(
+          f'step {step}: loss is {float(loss)}; batch_at(config, {step - 1}) returns its batch')
+
+
+def _last_evaluation(step: int, eval_every: int) -> int:
+  return (step - 1) // eval_every * eval_every
+
+
+def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mesh: Mesh):
+  """Returns the state with the evaluation's result in its progress."""
+  if config.select_metric not in values:
+    raise ConfigError(f'select_metric: expected one of {", ".join(values)}, '
+                      f'found {config.select_metric!r}')
+  progress = train_state.after_evaluation(
+      jax.device_get(state.progress), values[config.select_metric], step, config)
+  replicated = sharding.replicated(mesh)
+  return state.replace(progress=jax.device_put(progress, replicated),
+                       loss_sum=jax.device_put(np.float32(0), replicated))
+
+
+def _stopped_early(state, config: ConfigDict) -> bool:
+  return 0 < config.early_stopping <= int(state.progress.evals_since_best)
+
+
+def _profile(config: ConfigDict, workdir: Path, step: int) -> None:
+  """Starts and stops the profiler's trace around `config.profile_steps`."""
+  first, last = config.profile_steps
+  if first and step == first:
+    jax.profiler.start_trace(str(workdir))
+  elif first and step == last + 1:
+    jax.profiler.stop_trace()
+
+
+def _sigterm_event() -> threading.Event:
+  """Returns an event that SIGTERM, the notice of preemption, sets."""
+  event = threading.Event()
+  if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, lambda *_: event.set())
+  return event

@@ -1,0 +1,229 @@
+"""Makes the reference arrays of the parity tests with PyTorch.
+
+  pip install torch==2.13.0 numpy
+  python tests/golden/make_golden.py          # writes tests/golden/*.npz
+  python tests/golden/make_golden.py --check  # makes them again and compares; exit code 1 if unequal
+
+The reference is the published Yandex network with PyTorch's own layers, plus a padding mask. It is
+computed in float64 and stored in float32: the arrays are then true to float32's last digits on
+every machine, and an error found against them is that of the implementation under test. Weights
+and inputs are rounded to float32 before use. Sizes are the smallest that tell every axis apart.
+"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+FOLDER = pathlib.Path(__file__).parent
+WIDTH, HEADS, MLP, HEAD_DIM, CLASSES = 16, 4, 32, 24, 10
+BRANCHES = ((7, 5, 5), (5, 3, 3), (3, 3, 3), (1,))
+LENGTHS = (13, 9, 1, 5, 13, 2)
+TIME = 13
+TOLERANCE = 1e-6  # max|a - b| / max|b|: some ulps of the float32 that the arrays are stored in
+
+
+class Network(nn.Module):
+  """The published network, batch first, dropout off."""
+
+  def __init__(self):
+    super().__init__()
+    layer = nn.TransformerEncoderLayer(WIDTH, HEADS, MLP, dropout=0.0, batch_first=True)
+    self.encoder = nn.ModuleList([layer])
+    self.branches = nn.ModuleList(
+      nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, taps, padding='same') for taps in kernels)
+      for kernels in BRANCHES
+    )
+    self.head = nn.ModuleList(
+      [nn.Linear(len(BRANCHES) * WIDTH, HEAD_DIM), nn.Linear(HEAD_DIM, HEAD_DIM)]
+    )
+    self.head_norm = nn.ModuleList(nn.BatchNorm1d(HEAD_DIM) for _ in range(2))
+    self.logits = nn.Linear(HEAD_DIM, CLASSES)
+
+  def forward(self, inputs, lengths):
+    """Returns the arrays of every stage; `logits` is the last."""
+    mask = torch.arange(inputs.shape[1]) < lengths[:, None]
+    stages = {'encoded': self.encoder[0](inputs, src_key_padding_mask=~mask)}
+    pooled = []
+    for b, branch in enumerate(self.branches):
+      x = stages['encoded'].transpose(1, 2)
+      for conv in branch:
+        x = F.relu(conv(x * mask[:, None]))
+      stages[f'branch_{b}'] = x.transpose(1, 2)
+      pooled.append(x.masked_fill(~mask[:, None], -torch.inf).amax(2))
+    x = stages['pooled'] = torch.cat(pooled, 1)
+    for linear, norm in zip(self.head, self.head_norm, strict=True):
+      x = norm(F.relu(linear(x)))
+    stages['head'] = x
+    stages['logits'] = self.logits(x)
+    return stages
+
+
+def rounded(array):
+  return torch.from_numpy(np.asarray(array, np.float32).astype(np.float64))
+
+
+def make_network(rng):
+  """A network whose every array is random: PyTorch's zeros and ones would hide a mix-up."""
+  torch.manual_seed(0)
+  network = Network().double()
+  with torch.no_grad():
+    for name, array in [*network.named_parameters(), *network.named_buffers()]:
+      if name.endswith('running_var'):
+        array.copy_(rounded(rng.uniform(0.5, 1.5, array.shape)))
+      elif array.is_floating_point():
+        array.copy_(rounded(array.numpy() + 0.1 * rng.normal(size=array.shape)))
+  return network
+
+
+def make_batch(rng, *leading):
+  inputs = rounded(rng.normal(size=(*leading, len(LENGTHS), TIME, WIDTH)))
+  labels = rounded(rng.random((*leading, len(LENGTHS), CLASSES)) < 0.3)
+  return inputs, torch.tensor(LENGTHS), labels
+
+
+def prefixed(prefix, arrays):
+  """Arrays under `prefix/name`; BatchNorm's count of batches, which nothing uses, is left out."""
+  return {
+    f'{prefix}/{name}': array.detach().clone()
+    for name, array in arrays.items()
+    if 'num_batches_tracked' not in name
+  }
+
+
+def make_forward(rng):
+  """Every stage in evaluation; in training logits, loss, gradients and statistics after it."""
+  network = make_network(rng)
+  inputs, lengths, labels = make_batch(rng)
+  arrays = {'inputs': inputs, 'lengths': lengths, 'labels': labels}
+  arrays |= prefixed('state', network.state_dict())
+  with torch.no_grad():
+    arrays |= prefixed('eval', network.eval()(inputs, lengths))
+  network.train()
+  logits = network(inputs, lengths)['logits']
+  loss = F.binary_cross_entropy_with_logits(logits, labels)
+  loss.backward()
+  arrays |= {'train/logits': logits, 'train/loss': loss}
+  arrays |= prefixed('grad', {name: p.grad for name, p in network.named_parameters()})
+  arrays |= prefixed('after', dict(network.named_buffers()))
+  return arrays
+
+
+def make_adamw(rng, steps=10, accumulate=2, steps_per_epoch=2):
+  """Updates by AdamW with PyTorch's defaults, each on the mean gradient of two micro-batches."""
+  network = make_network(rng).train()
+  inputs, lengths, labels = make_batch(rng, steps, accumulate)
+  arrays = {'inputs': inputs, 'lengths': lengths, 'labels': labels}
+  arrays |= prefixed('state', network.state_dict())
+  optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+  schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.97)
+  losses = torch.zeros(steps, dtype=torch.float64)
+  for step in range(steps):
+    optimizer.zero_grad()
+    for micro in range(accumulate):
+      logits = network(inputs[step, micro], lengths)['logits']
+      loss = F.binary_cross_entropy_with_logits(logits, labels[step, micro]) / accumulate
+      loss.backward()
+      losses[step] += loss.detach()
+    optimizer.step()
+    if (step + 1) % steps_per_epoch == 0:
+      schedule.step()
+  arrays['losses'] = losses
+  return arrays | prefixed('final', network.state_dict())
+
+
+def asymmetric(logits, labels, gamma_neg, gamma_pos, clip):
+  """Ridnik et al. 2021 for hard labels, term by term as in the paper."""
+  p = torch.sigmoid(logits)
+  shifted = (p - clip).clamp(min=0)
+  positive = (1 - p).pow(gamma_pos).detach() * torch.log(p)
+  negative = shifted.pow(gamma_neg).detach() * torch.log(1 - shifted)
+  return -torch.where(labels > 0.5, positive, negative).mean(1)
+
+
+def make_losses(rng):
+  """Values an example, and gradients of their sum."""
+  logits = rounded(3 * rng.normal(size=(7, 9))).requires_grad_()
+  hard = rounded(rng.random((7, 9)) < 0.3)
+  soft = rounded(rng.random((7, 9)))
+  one_hot = F.one_hot(torch.from_numpy(rng.integers(0, 9, 7)), 9).double()
+  spread = rounded(rng.dirichlet(np.ones(9), 7))
+
+  def bce(labels):
+    return F.binary_cross_entropy_with_logits(logits, labels, reduction='none').mean(1)
+
+  cases = {
+    'bce': (hard, bce(hard)),
+    'bce_soft': (soft, bce(soft)),
+    'bce_smoothed': (hard, bce(0.9 * hard + 0.05)),
+    'asymmetric': (hard, asymmetric(logits, hard, 4.0, 1.0, 0.05)),
+    'asymmetric_unclipped': (hard, asymmetric(logits, hard, 8.0, 0.0, 0.0)),
+    'softmax': (one_hot, F.cross_entropy(logits, one_hot, reduction='none')),
+    'softmax_soft': (spread, F.cross_entropy(logits, spread, reduction='none')),
+    'softmax_smoothed': (
+      one_hot,
+      F.cross_entropy(logits, one_hot, reduction='none', label_smoothing=0.1),
+    ),
+  }
+  arrays = {'logits': logits}
+  for name, (labels, values) in cases.items():
+    (gradient,) = torch.autograd.grad(values.sum(), logits, retain_graph=True)
+    arrays |= {f'{name}/labels': labels, f'{name}/values': values, f'{name}/gradient': gradient}
+  return arrays
+
+
+def write(folder):
+  torch.backends.mha.set_fastpath_enabled(False)  # Evaluation by the same code as training.
+  torch.use_deterministic_algorithms(True)
+  for name, make in (
+    ('conv_transformer', make_forward),
+    ('conv_transformer_adamw', make_adamw),
+    ('losses', make_losses),
+  ):
+    arrays = make(np.random.default_rng(0))
+    arrays = {key: array.detach().numpy() for key, array in arrays.items()}
+    arrays = {
+      key: array.astype(np.float32 if array.dtype == np.float64 else np.int32)
+      for key, array in arrays.items()
+    }
+    np.savez_compressed(folder / f'{name}.npz', **arrays)
+
+
+def differences(made, kept):
+  """Yields a line for each array of the folder `made` that is not what it is in `kept`."""
+  for path in sorted(made.glob('*.npz')):
+    if not (kept / path.name).exists():
+      yield f'{path.name}: missing'
+      continue
+    new, old = np.load(path), np.load(kept / path.name)
+    for name in sorted(set(new.files) ^ set(old.files)):
+      yield f'{path.name}: {name}: in one of the two files only'
+    for name in sorted(set(new.files) & set(old.files)):
+      if new[name].shape != old[name].shape:
+        yield f'{path.name}: {name}: shape {old[name].shape}, made again {new[name].shape}'
+        continue
+      error = np.abs(new[name] - old[name]).max() / max(np.abs(old[name]).max(), 1e-30)
+      if not error <= TOLERANCE:
+        yield f'{path.name}: {name}: relative difference {error:.1e}'
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+  parser.add_argument('--check', action='store_true', help='compare instead of writing')
+  if not parser.parse_args().check:
+    write(FOLDER)
+    return
+  with tempfile.TemporaryDirectory() as folder:
+    write(pathlib.Path(folder))
+    lines = list(differences(pathlib.Path(folder), FOLDER))
+  print('\n'.join(lines) or 'The golden arrays are what PyTorch gives.')
+  sys.exit(1 if lines else 0)
+
+
+if __name__ == '__main__':
+  main()
