@@ -22,6 +22,10 @@ import os
 import sys
 from pathlib import Path
 
+# TensorFlow only reads data here; what it says of its own speed is of no use to anyone.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
+
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -45,7 +49,7 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'expected flags alone, found {argv[1]!r}')
   if not FLAGS['verbosity'].present:
-    logging.set_verbosity(logging.WARNING)  # Libraries tell of every file they touch.
+    logging.set_verbosity(logging.ERROR)  # Libraries tell of every file they touch.
   try:
     run()
   except (ConfigError, DataError) as error:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -112,13 +113,13 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
   """Writes a file that is whole whenever it is there."""
-  _replace(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
+  _replace(path, json.dumps(_finite(value), indent=2, allow_nan=False) + '\n')
 
 
 def append_evaluation(workdir: Path, row: dict[str, float]) -> None:
   """Adds a line to `metrics.jsonl`."""
   with (workdir / 'metrics.jsonl').open('a', encoding='utf-8') as file:
-    file.write(json.dumps(row, allow_nan=False) + '\n')
+    file.write(json.dumps(_finite(row), allow_nan=False) + '\n')
 
 
 def cut_evaluations(workdir: Path, step: int) -> None:
@@ -161,6 +162,15 @@ def flat(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
 def _plain(config: ConfigDict) -> dict[str, Any]:
   """Returns the config as JSON keeps it (tuples become lists)."""
   return json.loads(json.dumps(config.to_dict()))
+
+
+def _finite(value: Any) -> Any:
+  """Returns the value with null for NaN and infinities, which JSON does not have."""
+  if isinstance(value, dict):
+    return {key: _finite(item) for key, item in value.items()}
+  if isinstance(value, float) and not math.isfinite(value):
+    return None
+  return value
 
 
 def _replace(path: Path, text: str) -> None:

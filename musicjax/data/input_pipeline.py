@@ -66,7 +66,8 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
   if config.batch_size % config.accumulate:
     raise ConfigError(f'batch_size: expected a multiple of accumulate ({config.accumulate}), '
                       f'found {config.batch_size}')
-  batch = config.batch_size
+  # A config can change behind a plan's back; a plan cannot.
+  batch, accumulate, seed = config.batch_size, config.accumulate, config.seed
   kept = index.lengths[rows]
   if config.crop_frames:
     kept = np.minimum(kept, config.crop_frames)
@@ -76,7 +77,7 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
 
   @functools.lru_cache(maxsize=4)
   def permutation(epoch):
-    return np.random.default_rng((config.seed, _ORDER, epoch)).permutation(len(rows))
+    return np.random.default_rng((seed, _ORDER, epoch)).permutation(len(rows))
 
   def stream(start, stop):
     positions = np.arange(start, stop)
@@ -90,14 +91,14 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
   def window_batches(w):
     picked = stream(w * window * batch, (w + 1) * window * batch)
     picked = picked[np.argsort(bucket_of[picked], kind='stable')].reshape(window, batch)
-    return np.random.default_rng((config.seed, _WINDOW, w)).permutation(picked)
+    return np.random.default_rng((seed, _WINDOW, w)).permutation(picked)
 
   def plan(step: int) -> StepPlan:
     picked = window_batches(step // window)[step % window]
     lengths = kept[picked]
     room = index.lengths[rows[picked]] - lengths
-    starts = np.random.default_rng((config.seed, _CROP, step)).integers(0, room + 1)
-    shape = (config.accumulate, batch // config.accumulate)
+    starts = np.random.default_rng((seed, _CROP, step)).integers(0, room + 1)
+    shape = (accumulate, batch // accumulate)
     return StepPlan(
         rows[picked].reshape(shape), starts.reshape(shape), lengths.reshape(shape),
         int(buckets[bucket_of[picked].max()]))

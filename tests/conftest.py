@@ -1,0 +1,57 @@
+"""Data that tests share: small folders in the layouts of the systems, and configs to read them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs import yandex
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+
+
+def write_yandex_folder(folder: Path, num_tracks=60, width=8, num_tags=5, seed=0) -> Path:
+  """Writes tracks of 4..24 frames whose tags shift some of their features."""
+  rng = np.random.default_rng(seed)
+  (folder / 'track_embeddings').mkdir(parents=True)
+  directions = rng.normal(size=(num_tags, width))
+  labels = rng.random((num_tracks, num_tags)) < 0.3
+  labels[np.arange(num_tracks), np.arange(num_tracks) % num_tags] = True
+  for track in range(num_tracks):
+    frames = rng.normal(size=(rng.integers(4, 25), width)) + labels[track] @ directions
+    np.save(folder / 'track_embeddings' / f'{track}.npy', frames.astype(np.float32))
+  tags = [','.join(map(str, np.flatnonzero(row))) for row in labels]
+  test = rng.permutation(num_tracks)[:num_tracks // 6]
+  table = pd.DataFrame({'track': range(num_tracks), 'tags': tags})
+  table[~table['track'].isin(test)].to_csv(folder / 'train.csv', index=False)
+  pd.DataFrame({'track': test}).to_csv(folder / 'test.csv', index=False)
+  return folder
+
+
+def make_config(folder: Path, prepared: Path, **fields):
+  """Returns the tiny Yandex config on a folder, with dotted fields overridden."""
+  config = yandex.get_config('test')
+  config.data_dir, config.prepared_dir = str(folder), str(prepared)
+  config.update_from_flattened_dict(fields)
+  return config
+
+
+@pytest.fixture(scope='session')
+def yandex_folder(tmp_path_factory) -> Path:
+  return write_yandex_folder(tmp_path_factory.mktemp('raw') / 'yandex')
+
+
+@pytest.fixture(scope='session')
+def prepared_dir(tmp_path_factory) -> Path:
+  return tmp_path_factory.mktemp('prepared')
+
+
+@pytest.fixture(scope='session')
+def real_data() -> Path:
+  """The folder of real development data; tests that need it skip where it is not."""
+  folder = os.environ.get('MUSICJAX_DATA')
+  if not folder:
+    pytest.skip('real data: $MUSICJAX_DATA is not set')
+  return Path(folder)

@@ -1,0 +1,150 @@
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow_datasets as tfds
+
+from musicjax.data import array_records
+from musicjax.errors import DataError
+from tests.conftest import make_config, write_yandex_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+  return write_yandex_folder(tmp_path / 'raw', num_tracks=24)
+
+
+def prepare(folder, tmp_path, **fields):
+  return array_records.prepare(make_config(folder, tmp_path / 'prepared', **fields))
+
+
+def test_records_hold_what_the_files_held(folder, tmp_path):
+  prepared = prepare(folder, tmp_path)
+  index = prepared.index
+  table = pd.read_csv(folder / 'train.csv', dtype=str).set_index('track')
+  features = tfds.features.FeaturesDict.from_config(str(prepared.directory))
+  assert list(index.ids) == sorted(table.index)
+  for row, track in enumerate(index.ids):
+    frames = np.load(folder / 'track_embeddings' / f'{track}.npy')
+    record = features.deserialize_example_np(prepared.records[index.positions[row]])
+    np.testing.assert_array_equal(record['inputs'], frames)
+    assert record['id'].decode() == track
+    assert index.lengths[row] == len(frames)
+    tags = [int(tag) for tag in table.loc[track, 'tags'].split(',')]
+    np.testing.assert_array_equal(np.flatnonzero(index.labels[row]), tags)
+    np.testing.assert_array_equal(record['labels'], index.labels[row])
+
+
+def test_tfds_opens_the_prepared_dataset_with_a_split_a_fold(folder, tmp_path):
+  prepared = prepare(folder, tmp_path)
+  builder = tfds.builder_from_directory(prepared.directory)
+  source = builder.as_data_source(split='fold_0+fold_2')
+  expected = prepared.index.ids[np.isin(prepared.index.folds, [0, 2])]
+  assert sorted(example['id'].decode() for example in source) == list(expected)
+
+
+def test_a_second_preparation_reads_nothing_again(folder, tmp_path):
+  first = prepare(folder, tmp_path)
+  shards = {path: path.stat().st_mtime_ns for path in first.directory.iterdir()}
+  again = prepare(folder, tmp_path)
+  assert again.fingerprint == first.fingerprint
+  assert {path: path.stat().st_mtime_ns for path in again.directory.iterdir()} == shards
+
+
+def change_file(folder):
+  path = folder / 'track_embeddings' / _first_track(folder)
+  np.save(path, np.load(path) + 1)
+
+
+def touch_file(folder):
+  path = folder / 'track_embeddings' / _first_track(folder)
+  os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+
+
+def change_label(folder):
+  table = pd.read_csv(folder / 'train.csv', dtype=str)
+  table.loc[0, 'tags'] = '4' if table.loc[0, 'tags'] != '4' else '3'
+  table.to_csv(folder / 'train.csv', index=False)
+
+
+def drop_track(folder):
+  pd.read_csv(folder / 'train.csv', dtype=str)[1:].to_csv(folder / 'train.csv', index=False)
+
+
+def name_tags(folder):
+  (folder / 'tags.txt').write_text('a\nb\nc\nd\ne\n')
+
+
+def _first_track(folder):
+  return pd.read_csv(folder / 'train.csv', dtype=str)['track'][0] + '.npy'
+
+
+@pytest.mark.parametrize(
+    'change', [change_file, touch_file, change_label, drop_track, name_tags], ids=lambda f: f.__name__)
+def test_changed_raw_data_leads_to_another_dataset(folder, tmp_path, change):
+  before = prepare(folder, tmp_path)
+  change(folder)
+  after = prepare(folder, tmp_path)
+  assert after.fingerprint != before.fingerprint
+  assert after.directory != before.directory
+
+
+@pytest.mark.parametrize('fields', [{'num_folds': 4}, {'split_seed': 1}, {'on_bad_example': 'skip'}])
+def test_changed_preparation_leads_to_another_dataset(folder, tmp_path, fields):
+  assert prepare(folder, tmp_path, **fields).fingerprint != prepare(folder, tmp_path).fingerprint
+
+
+def test_a_moved_folder_is_the_same_dataset(folder, tmp_path):
+  before = prepare(folder, tmp_path)
+  shutil.move(folder, tmp_path / 'elsewhere')
+  assert prepare(tmp_path / 'elsewhere', tmp_path).fingerprint == before.fingerprint
+
+
+BROKEN = {
+    'dtype': (lambda: np.zeros((5, 8)), 'expected float32 [frames, width], found float64 [5, 8]'),
+    'rank': (lambda: np.zeros(8, np.float32), 'found float32 [8]'),
+    'width': (lambda: np.zeros((5, 7), np.float32), 'expected width 8, found 7'),
+    'empty': (lambda: np.zeros((0, 8), np.float32), 'expected at least one frame, found [0, 8]'),
+    'nan': (lambda: np.full((5, 8), np.nan, np.float32), 'expected finite values'),
+    'objects': (lambda: np.array([[{}]], dtype=object), 'expected a .npy file'),
+}
+
+
+@pytest.mark.parametrize('case', BROKEN)
+def test_a_bad_file_is_named_or_left_out_as_the_policy_says(folder, tmp_path, case):
+  array, message = BROKEN[case]
+  track = pd.read_csv(folder / 'train.csv', dtype=str)['track'][3]
+  path = folder / 'track_embeddings' / f'{track}.npy'
+  np.save(path, array(), allow_pickle=True)
+  with pytest.raises(DataError) as error:
+    prepare(folder, tmp_path)
+  assert str(path) in str(error.value)
+  assert message in str(error.value)
+  prepared = prepare(folder, tmp_path, on_bad_example='skip')
+  assert track not in prepared.index.ids
+  assert len(prepared.index.ids) == len(pd.read_csv(folder / 'train.csv')) - 1
+  assert [file for file, _ in prepared.skipped] == [track]
+  assert message in prepared.skipped[0][1]
+
+
+TABLES = {
+    'missing column': ('track,labels\n1,2\n', "expected columns ['track', 'tags']"),
+    'no rows': ('track,tags\n', 'expected at least one row'),
+    'twice': ('track,tags\n1,2\n1,3\n', "expected every track once, found '1' twice"),
+    'words': ('track,tags\n1,"2,rock"\n', 'expected numbers joined by commas'),
+    'negative': ('track,tags\n1,"-2"\n2,3\n', 'tags of track 1: expected numbers in 0..3, found -2'),
+    'empty': ('', 'expected a UTF-8 CSV table'),
+}
+
+
+@pytest.mark.parametrize('case', TABLES)
+def test_a_bad_table_is_told_in_one_line(folder, tmp_path, case):
+  text, message = TABLES[case]
+  (folder / 'train.csv').write_text(text)
+  with pytest.raises(DataError) as error:
+    prepare(folder, tmp_path)
+  assert message in str(error.value)
+  assert 'train.csv' in str(error.value)
+  assert '\n' not in str(error.value).strip()

@@ -1,0 +1,271 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from musicjax import losses, models, optimizers
+from musicjax.config import base_config
+from musicjax.errors import ConfigError
+from musicjax.models import layers
+from tests.models.torch_weights import (
+  flax_variables,
+  load_golden,
+  relative_error,
+  relative_errors,
+)
+
+# The golden arrays are float64 results: float32 through some ten layers costs about 1e-6.
+TOLERANCE = 1e-4
+SMALL = {
+  'name': 'conv_transformer',
+  'num_heads': 4,
+  'mlp_dim': 32,
+  'head_dim': 24,
+  'dropout': 0.0,
+  'head_dropout': 0.0,
+}
+loss_function = losses.create({'name': 'bce'})
+
+
+@pytest.fixture(scope='module')
+def golden():
+  return load_golden('conv_transformer')
+
+
+@pytest.fixture(scope='module')
+def model():
+  return models.create(SMALL, num_classes=10)
+
+
+@pytest.fixture(scope='module')
+def variables(golden):
+  return flax_variables(golden['state'])
+
+
+def loss_and_updates(model, params, batch_stats, inputs, lengths, labels):
+  logits, updates = model.apply(
+    {'params': params, 'batch_stats': batch_stats},
+    inputs,
+    lengths,
+    train=True,
+    mutable=['batch_stats'],
+  )
+  return loss_function(logits, labels).mean(), (logits, updates['batch_stats'])
+
+
+def valid(x, golden):
+  return x * np.asarray(layers.frame_mask(golden['lengths'], x.shape[1]))[..., None]
+
+
+def test_encoder_layer_equals_torch_on_valid_frames(golden, variables):
+  layer = layers.TransformerEncoderLayer(num_heads=4, mlp_dim=32)
+  mask = layers.frame_mask(golden['lengths'], golden['inputs'].shape[1])
+  encoded = layer.apply(
+    {'params': variables['params']['encoder_0']}, golden['inputs'], mask, train=False
+  )
+  expected = golden['eval']['encoded']
+  assert relative_error(valid(encoded, golden), valid(expected, golden)) <= TOLERANCE
+
+
+@pytest.mark.parametrize('branch', range(4))
+def test_conv_branch_equals_torch_on_valid_frames(golden, variables, model, branch):
+  x = golden['eval']['encoded']
+  mask = layers.frame_mask(golden['lengths'], x.shape[1])
+  for i, taps in enumerate(model.branches[branch]):
+    conv = layers.Conv1D(16, taps)
+    params = variables['params'][f'branch_{branch}_conv_{i}']
+    x = jax.nn.relu(conv.apply({'params': params}, layers.zero_padding(x, mask)))
+  expected = golden['eval'][f'branch_{branch}']
+  assert relative_error(valid(x, golden), valid(expected, golden)) <= TOLERANCE
+
+
+def test_pooling_equals_torch(golden):
+  mask = layers.frame_mask(golden['lengths'], golden['inputs'].shape[1])
+  pooled = [layers.masked_max(golden['eval'][f'branch_{b}'], mask) for b in range(4)]
+  # A maximum does not round.
+  np.testing.assert_array_equal(np.concatenate(pooled, axis=-1), golden['eval']['pooled'])
+
+
+def test_head_equals_torch(golden, variables):
+  x = golden['eval']['pooled']
+  for i in range(2):
+    params = variables['params'][f'head_{i}']
+    norm = {key: variables[key][f'head_norm_{i}'] for key in ('params', 'batch_stats')}
+    x = jax.nn.relu(x @ params['kernel'] + params['bias'])
+    x = layers.BatchNorm().apply(norm, x, use_running_average=True)
+  assert relative_error(x, golden['eval']['head']) <= TOLERANCE
+
+
+def test_evaluation_equals_torch(golden, variables, model):
+  logits = model.apply(variables, golden['inputs'], golden['lengths'], train=False)
+  assert relative_error(logits, golden['eval']['logits']) <= TOLERANCE
+
+
+def test_training_loss_gradients_and_statistics_equal_torch(golden, variables, model):
+  step = jax.jit(jax.value_and_grad(functools.partial(loss_and_updates, model), has_aux=True))
+  (loss, (logits, batch_stats)), gradients = step(
+    variables['params'],
+    variables['batch_stats'],
+    golden['inputs'],
+    golden['lengths'],
+    golden['labels'],
+  )
+  assert relative_error(logits, golden['train']['logits']) <= TOLERANCE
+  assert relative_error(loss, golden['train']['loss']) <= TOLERANCE
+  errors = relative_errors(gradients, flax_variables(golden['grad'])['params'])
+  errors |= relative_errors(batch_stats, flax_variables(golden['after'])['batch_stats'])
+  worst = max(errors, key=errors.get)
+  assert errors[worst] <= TOLERANCE, (worst, errors[worst])
+
+
+def test_ten_adamw_steps_equal_torch(model):
+  golden = load_golden('conv_transformer_adamw')
+  variables = flax_variables(golden['state'])
+  config = base_config().optimizer.copy_and_resolve_references()
+  config.update(schedule='exponential', decay_rate=0.97)
+  optimizer = optimizers.create(config, optimizers.create_schedule(config, 10, steps_per_epoch=2))
+  gradient = jax.value_and_grad(functools.partial(loss_and_updates, model), has_aux=True)
+
+  @jax.jit
+  def train_step(params, batch_stats, state, inputs, labels):
+    def accumulate(batch_stats, micro):
+      (loss, (_, batch_stats)), gradients = gradient(
+        params, batch_stats, micro[0], golden['lengths'], micro[1]
+      )
+      return batch_stats, (loss, gradients)
+
+    batch_stats, summed = jax.lax.scan(accumulate, batch_stats, (inputs, labels))
+    loss, gradients = jax.tree.map(lambda x: x.mean(0), summed)
+    updates, state = optimizer.update(gradients, state, params)
+    return optax.apply_updates(params, updates), batch_stats, state, loss
+
+  params, batch_stats = variables['params'], variables['batch_stats']
+  state = optimizer.init(params)
+  for step in range(10):
+    params, batch_stats, state, loss = train_step(
+      params, batch_stats, state, golden['inputs'][step], golden['labels'][step]
+    )
+    assert relative_error(loss, golden['losses'][step]) <= TOLERANCE, step
+
+  final = flax_variables(golden['final'])
+  errors = relative_errors({'params': params, 'batch_stats': batch_stats}, final)
+  assert max(errors.values()) <= TOLERANCE, errors
+
+  # What the ten steps changed. A softmax does not see a bias of its keys, so that the gradient of
+  # that bias is rounding alone; Adam divides it by its own size, and it says nothing.
+  def changes(end):
+    moved = jax.tree.map(lambda a, b: np.asarray(a) - b, end, variables['params'])
+    bias = moved['encoder_0']['attention']['in_proj']['bias']
+    bias[16:32] = 0
+    return moved
+
+  # A parameter near 1 is kept to 6e-8, ten times over; it moves by 1e-3: 6e-4 at the worst.
+  errors = relative_errors(changes(params), changes(final['params']))
+  worst = max(errors, key=errors.get)
+  assert errors[worst] <= 1e-3, (worst, errors[worst])
+
+
+def test_padding_is_inert_in_evaluation(golden, variables, model):
+  inputs, lengths = golden['inputs'], golden['lengths']
+  logits = model.apply(variables, inputs, lengths, train=False)
+  garbage = np.full((6, 20, 16), np.nan, np.float32)
+  for row, length in enumerate(lengths):
+    garbage[row, :length] = inputs[row, :length]
+  padded = model.apply(variables, garbage, lengths, train=False)
+  # Sums over time are taken in another order: some ulps of float32.
+  assert relative_error(padded, logits) <= 1e-5
+  for row, length in enumerate(lengths):
+    alone = model.apply(variables, inputs[row : row + 1, :length], lengths[[row]], train=False)
+    assert relative_error(alone[0], logits[row]) <= 1e-5
+
+
+def test_dropout_strikes_single_features_and_only_in_training(golden, variables):
+  model = models.create(SMALL | {'dropout': 0.1, 'head_dropout': 0.5}, num_classes=10)
+  apply = functools.partial(model.apply, variables, golden['inputs'], golden['lengths'])
+
+  def train(seed):
+    return apply(train=True, rngs={'dropout': jax.random.key(seed)}, mutable=['batch_stats'])[0]
+
+  np.testing.assert_array_equal(train(0), train(0))
+  assert relative_error(train(0), train(1)) > 0.01
+  # With dropout of whole samples, about half the samples would have no feature left and so agree.
+  assert len(np.unique(np.asarray(train(0)), axis=0)) == len(golden['lengths'])
+  assert relative_error(apply(train=False), golden['eval']['logits']) <= TOLERANCE
+
+
+def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32(golden, variables):
+  model = models.create(SMALL, num_classes=10, dtype='bfloat16')
+  fresh = model.init(jax.random.key(0), golden['inputs'], golden['lengths'], train=False)
+  assert jax.tree.structure(fresh) == jax.tree.structure(variables)
+  assert {x.dtype for x in jax.tree.leaves(fresh)} == {jnp.dtype('float32')}
+  logits, updates = model.apply(
+    variables, golden['inputs'], golden['lengths'], train=True, mutable=['batch_stats']
+  )
+  assert logits.dtype == jnp.float32
+  assert {x.dtype for x in jax.tree.leaves(updates)} == {jnp.dtype('float32')}
+  # 8 bits of mantissa through some ten layers; it must also differ, or bfloat16 was not used.
+  assert 1e-4 < relative_error(logits, golden['train']['logits']) < 0.1
+
+
+@pytest.mark.parametrize(('input_width', 'width', 'expected'), [(8, 0, 8), (50, 0, 52), (8, 12, 12)])
+def test_inputs_are_projected_only_to_another_width(input_width, width, expected):
+  model = models.create(SMALL | {'width': width}, num_classes=3)
+  params = model.init(
+    jax.random.key(0), jnp.zeros((2, 5, input_width)), jnp.array([5, 3]), train=False
+  )['params']
+  assert ('project' in params) == (input_width != expected)
+  assert params['encoder_0']['linear2']['bias'].shape == (expected,)
+
+
+def test_initial_values_are_spread_as_in_torch():
+  model = models.create(SMALL | {'mlp_dim': 400}, num_classes=3)
+  params = model.init(
+    jax.random.key(0), jnp.zeros((2, 5, 100)), jnp.array([5, 3]), train=False
+  )['params']
+  attention = params['encoder_0']['attention']
+  for array, bound in (
+    (params['encoder_0']['linear1']['kernel'], 1 / 100**0.5),
+    (params['encoder_0']['linear1']['bias'], 1 / 100**0.5),
+    (params['branch_0_conv_0']['kernel'], 1 / 700**0.5),
+    (params['branch_0_conv_0']['bias'], 1 / 700**0.5),
+    (attention['in_proj']['kernel'], (6 / 400) ** 0.5),
+    (attention['out_proj']['kernel'], 1 / 100**0.5),
+  ):
+    # The largest of 100 uniform draws falls below 0.9 of the bound once in 40,000.
+    assert 0.9 * bound < np.abs(array).max() <= bound
+  assert not attention['in_proj']['bias'].any()
+  assert not attention['out_proj']['bias'].any()
+
+
+def test_published_defaults():
+  model = models.create({'name': 'conv_transformer'}, num_classes=256)
+  shapes = jax.eval_shape(
+    functools.partial(model.init, train=False),
+    jax.random.key(0),
+    jnp.zeros((2, 404, 768)),
+    jnp.array([404, 10]),
+  )['params']
+  convolutions = [name for name in shapes if name.startswith('branch')]
+  assert len(convolutions) == 10
+  assert shapes['head_0']['kernel'].shape == (3072, 768)
+  # PyTorch's count: encoder 5,513,984; convolutions 23,600,640; head 3,147,776 with norms; logits.
+  assert sum(x.size for x in jax.tree.leaves(shapes)) == 5_513_984 + 22_418_688 + 3_150_848 + 196_864
+
+
+def test_a_width_that_the_heads_do_not_divide_is_told():
+  with pytest.raises(ConfigError, match=r'width.*multiple of num_heads = 4.*found 18'):
+    models.create(SMALL | {'width': 18}, num_classes=3)
+
+
+def test_a_micro_batch_of_one_is_told_in_training(golden, variables, model):
+  with pytest.raises(ConfigError, match='at least 2 examples'):
+    model.apply(
+      variables,
+      golden['inputs'][:1],
+      golden['lengths'][:1],
+      train=True,
+      mutable=['batch_stats'],
+    )
