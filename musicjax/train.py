@@ -106,12 +106,13 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         say(f'step {step}/{steps}  validation ' + format_metrics(values))
         state = _take_in(state, values, step, config, mesh)
         stopped = _stopped_early(state, config)
+        writer.flush()  # Before the save: what a resumed run does not repeat must be on disk.
         saved.save(state)
     if preempted.is_set() and step < steps:
       _check_finite(unchecked, leave=0)
+      writer.close()
       saved.save(state)
       saved.close()
-      writer.close()
       say(f'terminated: saved step {step} of {steps}; the same command goes on from there')
       raise SystemExit(0)
 

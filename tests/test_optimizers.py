@@ -66,7 +66,8 @@ def test_first_update_is_the_direction_and_the_decoupled_decay(name, expected):
   gradients = {'kernel': jnp.array([[3.0, -0.5]])}
   found = updates(make_config(name=name, weight_decay=0.01), params, gradients)
   expected = 0.1 * (np.array([expected]) - 0.01 * np.array([[2.0, 4.0]]))
-  np.testing.assert_allclose(found['kernel'], expected, rtol=1e-6)
+  # Adam divides by the root of 1 - 0.999, which float32 has to 6e-5.
+  np.testing.assert_allclose(found['kernel'], expected, rtol=6e-5)
 
 
 def test_sgd_has_momentum_b1():
@@ -96,8 +97,8 @@ def test_clipping_is_by_global_norm_and_off_at_zero(clip_norm, expected):
 
 
 def test_values_that_are_not_known_are_told():
-  with pytest.raises(ConfigError, match=r"optimizer.name: .*'adamv' \(nearest: adamw\)"):
-    optimizers.create(make_config(name='adamv'), lambda step: 1.0)
+  with pytest.raises(ConfigError, match=r"optimizer.name: .*'adamww' \(nearest: adamw\)"):
+    optimizers.create(make_config(name='adamww'), lambda step: 1.0)
   with pytest.raises(ConfigError, match=r'optimizer.decay: expected one of all, kernels'):
     optimizers.create(make_config(decay='some'), lambda step: 1.0)
   with pytest.raises(ConfigError, match=r'optimizer.schedule: .*cosine'):

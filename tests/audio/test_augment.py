@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +14,11 @@ ALL = {
   'cutmix_time': {'alpha': 1.0, 'probability': 0.5},
 }
 
+mixup, cutmix_time = (
+  jax.jit(function, static_argnames=('alpha', 'probability'))
+  for function in (augment.mixup, augment.cutmix_time)
+)
+
 
 def make_batch(*features):
   """Example i holds i + 1 on its valid frames and has label i: an output frame tells its sources.
@@ -23,10 +29,10 @@ def make_batch(*features):
   inputs = np.where(frames, np.arange(1.0, SIZE + 1)[:, None], np.nan).astype(np.float32)
   inputs = np.tile(inputs.reshape(SIZE, TIME, *(1 for _ in features)), (1, 1, *features))
   return {
-    'inputs': inputs,
-    'lengths': LENGTHS,
-    'labels': np.eye(SIZE, dtype=np.float32),
-    'index': np.arange(SIZE, dtype=np.int32),
+    'inputs': jnp.asarray(inputs),
+    'lengths': jnp.asarray(LENGTHS),
+    'labels': jnp.eye(SIZE),
+    'index': jnp.arange(SIZE),
   }
 
 
@@ -40,7 +46,7 @@ def sources(row, labels):
 @pytest.mark.parametrize('seed', range(3))
 def test_mixup_mixes_labels_with_the_weights_of_the_inputs(seed):
   batch = make_batch(2)
-  mixed = jax.jit(lambda key: augment.mixup(key, batch, alpha=1.0))(jax.random.key(seed))
+  mixed = mixup(jax.random.key(seed), batch, alpha=1.0)
   frame = np.arange(TIME)
   partners = set()
   for row, (inputs, labels) in enumerate(zip(mixed['inputs'], mixed['labels'], strict=True)):
@@ -58,7 +64,7 @@ def test_mixup_mixes_labels_with_the_weights_of_the_inputs(seed):
 @pytest.mark.parametrize('seed', range(3))
 def test_cutmix_mixes_labels_by_the_share_of_frames(seed):
   batch = make_batch(2)
-  cut = jax.jit(lambda key: augment.cutmix_time(key, batch, alpha=1.0))(jax.random.key(seed))
+  cut = cutmix_time(jax.random.key(seed), batch, alpha=1.0)
   replaced = 0
   for row, length in enumerate(LENGTHS):
     inputs, labels = np.asarray(cut['inputs'][row]), np.asarray(cut['labels'][row])
@@ -88,20 +94,19 @@ def test_noise_has_its_sigma_and_leaves_padding(features):
   assert abs(noise.std() - 0.5) < 4 * 0.5 / (2 * count) ** 0.5
 
 
-@pytest.mark.parametrize('name', ['mixup', 'cutmix_time'])
-def test_probability_is_the_share_of_examples_that_change(name):
-  function, batch = getattr(augment, name), make_batch()
+@pytest.mark.parametrize('function', [mixup, cutmix_time])
+def test_probability_is_the_share_of_examples_that_change(function):
+  batch = make_batch()
   never = function(jax.random.key(0), batch, alpha=1.0, probability=0.0)
   np.testing.assert_array_equal(np.nan_to_num(never['inputs']), np.nan_to_num(batch['inputs']))
   np.testing.assert_array_equal(never['labels'], batch['labels'])
   np.testing.assert_array_equal(never['lengths'], batch['lengths'])
 
-  @jax.jit
-  def changed(key):
-    labels = function(key, batch, alpha=1.0, probability=0.3)['labels']
-    return (labels != batch['labels']).any(axis=1)
-
-  share = np.mean([changed(jax.random.key(seed)) for seed in range(60)])
+  share = np.mean([
+    (function(jax.random.key(seed), batch, alpha=1.0, probability=0.3)['labels']
+     != batch['labels']).any(axis=1)
+    for seed in range(60)
+  ])
   # At most 0.3; less by partners that are the example itself (1/8) and by spans of no frame.
   assert 0.1 < share < 0.36
 
@@ -131,8 +136,8 @@ def test_order_is_that_of_the_file_not_of_the_config():
   # Noise after mixing has its own sigma; mixed noise would have less.
   quiet = augment.create({'mixup': {'alpha': 100.0}})
   noisy = augment.create({'gaussian_noise': {'sigma': 0.5}, 'mixup': {'alpha': 100.0}})
-  large = {**make_batch(500), 'lengths': np.full(SIZE, TIME, np.int32)}
-  large['inputs'] = np.nan_to_num(large['inputs'])
+  large = {**make_batch(500), 'lengths': jnp.full(SIZE, TIME)}
+  large['inputs'] = jnp.nan_to_num(large['inputs'])
   noise = noisy(key, large)['inputs'] - quiet(key, large)['inputs']
   assert noise.std() == pytest.approx(0.5, rel=0.02)  # 48,000 draws: 0.3 % an error.
 

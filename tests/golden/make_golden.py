@@ -2,7 +2,7 @@
 
   pip install torch==2.13.0 numpy
   python tests/golden/make_golden.py          # writes tests/golden/*.npz
-  python tests/golden/make_golden.py --check  # makes them again and compares; exit code 1 if unequal
+  python tests/golden/make_golden.py --check  # makes them again; exit code 1 if they differ
 
 The reference is the published Yandex network with PyTorch's own layers, plus a padding mask. It is
 computed in float64 and stored in float32: the arrays are then true to float32's last digits on
@@ -130,6 +130,8 @@ def make_adamw(rng, steps=10, accumulate=2, steps_per_epoch=2):
       loss = F.binary_cross_entropy_with_logits(logits, labels[step, micro]) / accumulate
       loss.backward()
       losses[step] += loss.detach()
+    if step == 0:
+      arrays |= prefixed('first_grad', {name: p.grad for name, p in network.named_parameters()})
     optimizer.step()
     if (step + 1) % steps_per_epoch == 0:
       schedule.step()

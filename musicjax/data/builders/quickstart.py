@@ -1,11 +1,12 @@
 """Quickstart: synthetic tracks of six genres, for a first run without any download.
 
-The tracks (`musicjax.data.builders.synthesis`) are told apart by rhythm and harmony, hardly by their
-average spectrum. Fields of `config.dataset`: `num_tracks` and `seed` of the collection.
+The tracks (`musicjax.data.builders.synthesis`) are told apart by rhythm and harmony, far less by
+their average spectrum. Fields of `config.dataset`: `num_tracks` and `seed` of the collection.
 """
 
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
 import multiprocessing
 import os
@@ -100,14 +101,13 @@ def log_mels(
 ) -> Iterator[tuple[Any, np.ndarray | DataError]]:
   """Yields (key, [frames, n_mels] float32 or the error) of (key, [samples] or error) pairs.
 
-  Clips are cut to the first `parameters['max_seconds']`. Clips without an error come in order.
+  Clips are cut to the first `parameters['max_seconds']`. Pairs keep their order.
   """
   front_end = LogMel(**parameters['front_end'])
   offset, scale = parameters['offset_db'], parameters['scale_db']
   # One shape for all batches, the last one too: it compiles once, and a clip's features do not
   # depend on its company.
   max_samples = int(parameters['max_seconds'] * front_end.sample_rate)
-  features = jax.jit(lambda audio: (front_end(audio) + offset) / scale)
 
   clips = iter(clips)
   while batch := list(itertools.islice(clips, FEATURE_BATCH)):
@@ -115,7 +115,7 @@ def log_mels(
     for row, (_, clip) in zip(audio, batch, strict=False):
       if not isinstance(clip, DataError):
         row[: len(clip)] = clip[:max_samples]
-    frames = np.asarray(features(audio))
+    frames = np.asarray(scaled_log_mel(front_end, audio, offset, scale))
     for row, (key, clip) in zip(frames, batch, strict=False):
       if isinstance(clip, DataError):
         yield key, clip
@@ -123,9 +123,15 @@ def log_mels(
         yield key, row[: front_end.num_frames(min(len(clip), max_samples))].copy()
 
 
+@functools.partial(jax.jit, static_argnames='front_end')
+def scaled_log_mel(front_end: LogMel, audio: jax.Array, offset: float, scale: float) -> jax.Array:
+  """(dB + offset) / scale: [batch, samples] -> [batch, frames, n_mels]."""
+  return (front_end(audio) + offset) / scale
+
+
 def read_inputs(
-  paths: Sequence[str], input_shape: Sequence[int | None], parameters: Mapping[str, Any]
-) -> Iterator[tuple[str, np.ndarray | DataError]]:
+  paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
+) -> Iterator[tuple[Path, np.ndarray | DataError]]:
   """Yields (path, [frames, n_mels] float32 or the error) of audio files, in order.
 
   Args:
@@ -138,7 +144,7 @@ def read_inputs(
   sample_rate = parameters['front_end']['sample_rate']
 
   def clips():
-    for path in paths:
+    for path in map(Path, paths):
       files = audio_files(path)
       if not files:
         yield path, DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
@@ -151,8 +157,8 @@ def read_inputs(
   return log_mels(clips(), parameters)
 
 
-def audio_files(path: str) -> list[str]:
+def audio_files(path: Path) -> list[Path]:
   """The path itself, or of a folder the audio files below it in sorted order."""
-  if not os.path.isdir(path):
-    return [str(path)]
-  return sorted(str(file) for file in Path(path).rglob('*') if file.suffix.lower() in EXTENSIONS)
+  if not path.is_dir():
+    return [path]
+  return sorted(file for file in path.rglob('*') if file.suffix.lower() in EXTENSIONS)
