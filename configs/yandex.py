@@ -3,15 +3,15 @@
   python -m musicjax.main --config=configs/yandex.py --workdir=runs/yandex --config.data_dir=DIR
   python -m musicjax.main --workdir=runs/yandex --mode=predict     # predictions/prediction.csv
 
-DIR holds train.csv, test.csv and track_embeddings/ as the competition gave them; embedding width and
-number of tags are found from the data. Metric: macro average precision (map_macro).
+DIR holds train.csv, test.csv and track_embeddings/ as the competition gave them; embedding width
+and number of tags are found from the data. Metric: macro average precision (map_macro).
 
 Variants:
   (none)     ours: several encoder layers, masked attention pooling, random span crops, mixup over
              time, asymmetric loss, EMA, cosine schedule with clipping.
-  baseline   the published recipe (macro AP 0.19 in the competition) without its faults: element-wise
-             dropout, one optimizer throughout, padding masked, no noise on padding. Micro-batch
-             gradients are averaged, not summed: AdamW does not see the difference.
+  baseline   the published recipe (macro AP 0.19 in the competition) without its faults: dropout of
+             single features, one optimizer throughout, padding masked, no noise on padding.
+             Micro-batch gradients are averaged, not summed: AdamW does not see the difference.
   test       tiny, compiles in seconds; takes two steps.
 """
 

@@ -9,9 +9,10 @@ class Clock:
   """Measures throughput and the wait for input between two reports, evaluations left out."""
 
   def __init__(self, first_step: int, last_step: int, batch_size: int):
-    self._first_step, self._last_step, self._batch_size = first_step, last_step, batch_size
+    self._last_step, self._batch_size = last_step, batch_size
     self._start = time.monotonic()
     self._paused_in_all = 0.0
+    self._warm = None  # (time, step) of the first report: compilation lies before it.
     self._reset(first_step)
 
   def _reset(self, step: int) -> None:
@@ -53,10 +54,13 @@ class Clock:
         'input_wait': self._waited / seconds,
     }
     self._reset(step)
+    self._warm = self._warm or (self._since, step)
     return scalars
 
   def remaining(self, step: int) -> str:
-    """Returns the expected time to the last step, as minutes and seconds."""
-    done = step - self._first_step
-    left = self.seconds / done * (self._last_step - step)
+    """Returns the expected time to the last step, as minutes and seconds; `?` at first."""
+    if self._warm is None or step == self._warm[1]:
+      return '?'
+    start, first = self._warm
+    left = (time.monotonic() - start) / (step - first) * (self._last_step - step)
     return f'{int(left // 60)}:{int(left % 60):02d}'

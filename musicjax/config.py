@@ -1,7 +1,7 @@
 """The fields that every system's config shares, with their defaults.
 
-A system's config starts from `base_config()` and overrides what its paper says. Fields whose default
-is empty (`model`, `loss`, ...) are filled by the system.
+A system's config starts from `base_config()` and overrides what its paper says. Fields whose
+default is empty (`model`, `loss`, ...) are filled by the system.
 """
 
 from ml_collections import ConfigDict

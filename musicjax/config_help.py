@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from musicjax import workdir
+from musicjax.fields import flatten
 
 _WIDTH, _VALUE_WIDTH = 120, 32  # columns
 
@@ -42,7 +42,7 @@ def describe(config: ConfigDict, sources: Sequence[Path]) -> str:
     return [*(p.split('.')[0] for p in order), group].index(group), [*order, path].index(path)
 
   rows = {}
-  for path, value in workdir.flat(config.to_dict()).items():
+  for path, value in flatten(config.to_dict()).items():
     group = path.rpartition('.')[0]
     if comment := _pick_comment(assigned.get(group, []), None):
       rows[group] = ('', comment)

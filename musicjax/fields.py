@@ -1,4 +1,4 @@
-"""Checks that a config names what exists, so that a typing error is told and not ignored."""
+"""Config fields: their dotted names, and checks that what they name exists."""
 
 import difflib
 from collections.abc import Collection, Mapping
@@ -37,3 +37,17 @@ def check_fields(path: str, config: Mapping[str, Any], known: Collection[str]) -
   for field in fields:
     check_name(f'{path}: its field', field, known)
   return fields
+
+
+def flatten(fields: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """Returns nested fields under dotted names, as `{'optimizer.name': 'adamw'}`.
+
+  An empty mapping stays a value.
+  """
+  flat = {}
+  for name, value in fields.items():
+    if isinstance(value, Mapping) and value:
+      flat |= flatten(value, f'{prefix}{name}.')
+    else:
+      flat[prefix + name] = value
+  return flat

@@ -41,8 +41,10 @@ flags.DEFINE_bool('distributed', False, 'Join the processes of a TPU pod or a Sl
 flags.DEFINE_bool('show_config', False, 'List the fields of --config with their comments.')
 flags.DEFINE_string('list_models', None, 'List the models whose name matches a pattern, e.g. "*".')
 flags.DEFINE_bool('debug', False, 'Show the traceback of an error in the input or the config.')
-flags.DEFINE_string('compilation_cache', os.path.expanduser('~/.cache/musicjax/xla'),
-                    'Where compiled programs are kept for the next start; empty: nowhere.')
+flags.DEFINE_string(
+    'compilation_cache',
+    os.environ.get('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/musicjax/xla')),
+    'Where compiled programs are kept for the next start; empty: nowhere.')
 
 
 def main(argv: list[str]) -> None:

@@ -21,7 +21,7 @@ from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.plugins.pr_curve import summary as pr_curve_summary
 
 from musicjax import metrics
-from musicjax import workdir as workdir_lib
+from musicjax.fields import flatten
 
 # The PR Curves tab draws a chart a class, all of them at once: more are neither read nor loaded.
 NUM_PR_CURVES = 20
@@ -87,7 +87,7 @@ def write_run_description(
   text = json.dumps(config.to_dict(), indent=2, default=str)
   overview = parameter_overview.get_parameter_overview(params, include_stats=False)
   writer.write_texts(0, {'config': f'```json\n{text}\n```', 'parameters': f'```\n{overview}\n```'})
-  fields = workdir_lib.flat(config.to_dict())
+  fields = flatten(config.to_dict())
   # The HParams tab knows no lists and no None.
   writer.write_hparams({
       name: value if isinstance(value, (bool, int, float, str)) else str(value)

@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 from musicjax import losses, models, optimizers, sharding, tasks, train_state, train_step
 from musicjax.audio import augment
 from musicjax.train_state import TrainState
-from musicjax.train_step import Batch
 
 
 class System(NamedTuple):
@@ -33,7 +32,7 @@ class System(NamedTuple):
 
 
 def create(
-    config, dataset: dict[str, Any], mesh: Mesh, steps: int = 1, steps_per_epoch: float = 1.0
+    config, dataset: dict[str, Any], mesh: Mesh, steps: int = 0, steps_per_epoch: float = 1.0
 ) -> System:
   """Returns the system of a config for a dataset as `dataset.json` describes it.
 
@@ -41,7 +40,7 @@ def create(
     config: resolved.
     dataset: with `label_names`, `input_shape` and `statistics`.
     mesh: of all devices.
-    steps: of the whole run; prediction and evaluation need none.
+    steps: of the whole run; 0 where nothing is trained.
     steps_per_epoch: may be fractional.
 
   Raises:
@@ -50,7 +49,8 @@ def create(
   task = tasks.create(config.task)
   model = models.create(config.model, len(dataset['label_names']), config.dtype)
   loss_fn = losses.create(config.loss)
-  schedule = optimizers.create_schedule(config.optimizer, steps, steps_per_epoch)
+  schedule = (optimizers.create_schedule(config.optimizer, steps, steps_per_epoch) if steps
+              else optax.constant_schedule(0.0))
   tx = optimizers.create(config.optimizer, schedule)
   normalize = train_step.make_normalize(dataset['statistics'])
   replicated = sharding.replicated(mesh)

@@ -21,6 +21,7 @@ from musicjax.clock import Clock
 from musicjax.data import array_records, input_pipeline
 from musicjax.data.array_records import Prepared
 from musicjax.errors import ConfigError
+from musicjax.train_step import Batch
 
 _AHEAD = 8  # Steps the host may run ahead of the losses it has looked at.
 
@@ -159,7 +160,7 @@ def format_metrics(values: dict[str, float]) -> str:
 
 def _device_batches(
     prepared: Prepared, rows: np.ndarray, config: ConfigDict, mesh: Mesh, steps: range
-) -> Iterator[system.Batch]:
+) -> Iterator[Batch]:
   """Yields the training batches of `steps` as global arrays, one ahead of the caller."""
   micro = config.batch_size // config.accumulate
   local = sharding.local_rows(mesh, micro, 'batch_size / accumulate')

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from musicjax.data.array_records import Prepared
 from musicjax.errors import ConfigError
+from musicjax.fields import flatten
 
 # Fields that may change between starts: they move or extend a run, or only watch it.
 _FREE_FIELDS = frozenset({
@@ -90,7 +91,7 @@ def read_config(workdir: Path, given: ConfigDict | None) -> ConfigDict:
 
 
 def _check_owner(workdir: Path, config: ConfigDict, *fingerprints: str) -> None:
-  old, new = flat(read_json(workdir / 'config.json')), flat(_plain(config))
+  old, new = flatten(read_json(workdir / 'config.json')), flatten(_plain(config))
   differences = [
       f'{field}: {old.get(field)!r} there, {new.get(field)!r} here'
       for field in sorted(old.keys() | new.keys())
@@ -146,17 +147,6 @@ def write_table(path: Path, first: str, names, scores: np.ndarray, label_names) 
     writer.writerow([first, *label_names])
     for name, row in zip(names, scores, strict=True):
       writer.writerow([name, *(f'{p:.6g}' for p in row)])
-
-
-def flat(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-  """Returns nested fields under dotted names; an empty dict stays a value."""
-  fields = {}
-  for key, value in tree.items():
-    if isinstance(value, dict) and value:
-      fields |= flat(value, f'{prefix}{key}.')
-    else:
-      fields[prefix + key] = value
-  return fields
 
 
 def _plain(config: ConfigDict) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Data that tests share: small folders in the layouts of the systems, and configs to read them."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ import pytest
 from configs import yandex
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+# Tests compile the same tiny models again and again, some of them in processes of their own.
+_COMPILED = tempfile.TemporaryDirectory(prefix='musicjax-xla-')
+os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED.name
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.2'
 
 
 def write_yandex_folder(folder: Path, num_tracks=60, width=8, num_tags=5, seed=0) -> Path:

@@ -4,15 +4,16 @@ import signal
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
-from musicjax import train
+from musicjax import checkpoints, sharding, system, train
 from musicjax.errors import ConfigError
 from tests.conftest import make_config
 
-# Everything that a checkpoint must carry: averaged weights, accumulation, schedules that evaluations
-# drive. A constant schedule, because a longer run is part of what is tested.
+# All that a checkpoint must carry: averaged weights, accumulation, schedules driven by evaluations.
+# The learning rate is constant, because a longer run is part of what is tested.
 STATEFUL = {
     'accumulate': 2, 'ema_decay': 0.9, 'eval_every_steps': 3, 'log_every_steps': 2,
     'optimizer.schedule': 'constant', 'plateau.factor': 0.5, 'plateau.patience': 0,
@@ -94,11 +95,6 @@ def test_the_learning_rate_is_cut_on_a_plateau(config, tmp_path):
   config.optimizer.learning_rate = 0.0
   config.plateau.update(factor=0.1, patience=1)
   train.train_and_evaluate(config, tmp_path)
-  config.update(num_train_steps=7)
-  config_lr = json.loads((tmp_path / 'config.json').read_text())['optimizer']['learning_rate']
-  assert config_lr == 0.0  # So only the scale can tell; it is in the checkpoint.
-  from musicjax import checkpoints, sharding, system
-  import jax
   dataset = json.loads((tmp_path / 'dataset.json').read_text())
   mesh = sharding.make_mesh()
   parts = system.create(config, dataset, mesh)
@@ -120,7 +116,8 @@ def test_learning_beats_chance_on_real_data(real_data, prepared_dir, tmp_path):
   config = make_config(
       real_data / 'emotify_taggrams', prepared_dir, num_train_steps=60, batch_size=32,
       eval_every_steps=60, crop_frames=0, normalize='per_feature')
-  config.optimizer.learning_rate = 3e-3
+  config.optimizer.learning_rate = 1e-2
+  config.augment.mixup.probability = 0.0
   final = train.train_and_evaluate(config, tmp_path)
   # Chance is the share of positives, 0.274; logistic regression on pooled features reaches 0.37.
   assert final['validation']['map_macro'] > 0.31

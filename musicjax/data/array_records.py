@@ -4,10 +4,12 @@ A prepared dataset is named after everything it was made from, so another label,
 leads to another dataset and stale shards are never served.
 """
 
+import contextlib
 import csv
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -22,7 +24,8 @@ from array_record.python import array_record_data_source
 
 from musicjax.data import builders, splits
 from musicjax.data.source import Source
-from musicjax.errors import ConfigError, DataError
+from musicjax.errors import DataError
+from musicjax.fields import check_name
 
 _FORMAT = 1  # Raised when records, index or fold assignment change their meaning.
 _ROWS_A_SHARD = 1024
@@ -87,15 +90,16 @@ def prepare(config) -> Prepared:
   Raises:
     ConfigError, DataError: what the dataset module, the splits or a raw file object to.
   """
-  if config.on_bad_example not in ('fail', 'skip'):
-    raise ConfigError(f'on_bad_example: expected fail or skip, found {config.on_bad_example!r}')
+  check_name('config.on_bad_example', config.on_bad_example, ('fail', 'skip'))
   source = builders.module(config.dataset.name).load(config)
   name = _dataset_name(source, config)
   builder = _FoldsBuilder(
-      source, functools.partial(_assign_folds, source, config), name, config.on_bad_example == 'skip',
-      data_dir=config.prepared_dir or None)
+      source, functools.partial(_assign_folds, source, config), name,
+      skip_bad=config.on_bad_example == 'skip', data_dir=config.prepared_dir or None)
   if not builder.data_path.exists():
-    builder.download_and_prepare()
+    print(f'preparing {len(source.ids)} tracks in {builder.data_path}', flush=True)
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads.
+      builder.download_and_prepare()
   return _open(builder, source)
 
 
@@ -123,8 +127,8 @@ class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
   VERSION = tfds.core.Version('1.0.0')
 
   def __init__(
-      self, source: Source, assign: Callable[[], list[np.ndarray]], name: str, skip_bad: bool, *,
-      data_dir: str | None):
+      self, source: Source, assign: Callable[[], list[np.ndarray]], name: str, *,
+      skip_bad: bool, data_dir: str | None):
     self._source, self._assign, self._skip_bad = source, assign, skip_bad
     self._skipped = []
     super().__init__(
@@ -139,7 +143,7 @@ class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         features=tfds.features.FeaturesDict({
             'id': tfds.features.Text(),
             'track': tfds.features.Text(),
-            # Without an encoding TFDS stores arrays as lists of numbers: slow, and four times larger.
+            # Without an encoding TFDS stores arrays as lists of numbers: large and slow.
             'inputs': tfds.features.Tensor(
                 shape=source.input_shape, dtype=np.dtype(source.input_dtype), encoding='bytes'),
             'labels': tfds.features.Tensor(

@@ -16,8 +16,12 @@ import tensorflow_datasets as tfds
 from musicjax.data import array_records, splits
 from musicjax.data.array_records import Index, Prepared
 from musicjax.errors import ConfigError
+from musicjax.fields import check_name
 
 Batch = dict[str, np.ndarray]
+
+# Batches read ahead: what is used up while a checkpoint is written or a file waited for.
+_PREFETCH = 8
 
 # Streams of random numbers are told apart by the second word of their seed.
 _ORDER, _WINDOW, _CROP = range(3)
@@ -179,7 +183,7 @@ def tf_batches(
 
   dataset = tf.data.Dataset.range(steps.start, steps.stop)
   dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-  return dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+  return dataset.prefetch(_PREFETCH).as_numpy_iterator()
 
 
 def batch_at(config, step: int) -> Batch:
@@ -223,10 +227,8 @@ def input_statistics(prepared: Prepared, rows: np.ndarray, config) -> dict[str, 
   Raises:
     ConfigError: if `config.normalize` is unknown.
   """
-  if config.normalize == 'none':
+  if check_name('config.normalize', config.normalize, ('none', 'per_feature')) == 'none':
     return {}
-  if config.normalize != 'per_feature':
-    raise ConfigError(f'normalize: expected none or per_feature, found {config.normalize!r}')
   rows = np.random.default_rng(config.seed).permutation(rows)[:2000]
   features = tfds.features.FeaturesDict.from_config(str(prepared.directory))
   count, total, squares = 0, 0.0, 0.0

@@ -1,8 +1,8 @@
 """Yandex Cup 2023: tracks as sequences of embeddings, tags as comma-joined numbers.
 
-The folder holds `train.csv` (`track,tags`), `track_embeddings/{track}.npy` (float32 [frames, width]),
-for a submission also `test.csv` (`track`) and optionally `sample_submission.csv`, whose row order then
-wins. A file `tags.txt` with a tag name a line is optional: tags are numbered without it.
+The folder holds `train.csv` (`track,tags`) and `track_embeddings/{track}.npy` (float32 [frames,
+width]); for a submission also `test.csv` (`track`) and optionally `sample_submission.csv`, whose
+row order then wins. `tags.txt`, a tag name a line, is optional: without it tags are numbered.
 """
 
 import concurrent.futures
@@ -24,7 +24,7 @@ def load(config) -> Source:
   """Reads `train.csv` of `config.data_dir`.
 
   Raises:
-    DataError: for a missing file or column, a tag that is no number in range, or a track listed twice.
+    DataError: for a missing file or column, a tag that is no number, or a track listed twice.
   """
   data_dir = Path(config.data_dir)
   table = _read_csv(data_dir / 'train.csv', ['track', 'tags']).sort_values('track')
