@@ -29,14 +29,18 @@ class _LatestAndBest:
 
 
 class Checkpoints:
-  """The checkpoints of a workdir, written in the background."""
+  """The checkpoints of a workdir, written in the background.
 
-  def __init__(self, directory: Path):
+  A reader leaves everything in place: the run it looks at may be writing.
+  """
+
+  def __init__(self, directory: Path, *, read_only: bool):
     self._policy = _LatestAndBest()
     self._manager = ocp.CheckpointManager(
         directory.absolute(),
         options=ocp.CheckpointManagerOptions(
-            preservation_policy=self._policy, cleanup_tmp_directories=True))
+            preservation_policy=self._policy, read_only=read_only,
+            cleanup_tmp_directories=not read_only, create=not read_only))
 
   @property
   def latest_step(self) -> int | None:

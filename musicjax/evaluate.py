@@ -46,9 +46,9 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
   """
   mesh = sharding.make_mesh()
   prepared = array_records.prepare(config)
-  dataset = workdir_lib.claim(workdir, config, prepared, dict)
+  dataset = workdir_lib.read_dataset(workdir, config, prepared)
   parts = system.create(config, dataset, mesh)
-  state = Checkpoints(workdir / 'checkpoints').restore(
+  state = Checkpoints(workdir / 'checkpoints', read_only=True).restore(
       which, jax.eval_shape(parts.init), sharding.replicated(mesh))
   result = {'step': int(state.step)}
   rows = input_pipeline.split_rows(prepared.index, config)

@@ -64,7 +64,7 @@ def _score(
   """Returns the paths and their scores [n, labels], in the order of `arrays`."""
   mesh = sharding.make_mesh()
   parts = system.create(config, dataset, mesh)
-  saved = Checkpoints(workdir / 'checkpoints')
+  saved = Checkpoints(workdir / 'checkpoints', read_only=True)
   state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
   num_labels = len(dataset['label_names'])
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')  # Checks that it divides.

@@ -185,11 +185,11 @@ def _list_skipped(workdir) -> str:
   if not path.exists():
     return ''
   with path.open(newline='', encoding='utf-8') as file:
-    rows = [[_escape(row['file']), _escape(row['reason'])] for row in csv.DictReader(file)]
+    rows = [[_escape(row['id']), _escape(row['reason'])] for row in csv.DictReader(file)]
   if not rows:
-    return '## Skipped\n\nNo file was skipped.'
-  text = f'## Skipped\n\n{len(rows):,} files were left out.\n\n'
-  text += _table(['file', 'reason'], rows[:_NUM_SKIPPED], num_texts=2)
+    return '## Skipped\n\nNo example was skipped.'
+  text = f'## Skipped\n\n{len(rows):,} examples were left out.\n\n'
+  text += _table(['id', 'reason'], rows[:_NUM_SKIPPED], num_texts=2)
   rest = len(rows) - _NUM_SKIPPED
   return text + (f'\n\n{rest:,} more in `skipped.csv`.' if rest > 0 else '')
 
@@ -203,10 +203,10 @@ Curves, every tag and its precision-recall curve, hyperparameters beside those o
 tensorboard --logdir={workdir}
 ```
 
-Tags of other files, into `predictions/`, with the `--config` of this run:
+Tags of other files, into `predictions/`:
 
 ```
-python -m musicjax.main --config=CONFIG --workdir={workdir} --mode=predict --inputs=PATHS
+python -m musicjax.main --workdir={workdir} --mode=predict --inputs=PATHS
 ```'''
 
 

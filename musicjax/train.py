@@ -52,7 +52,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
-  saved = Checkpoints(workdir / 'checkpoints')
+  saved = Checkpoints(workdir / 'checkpoints', read_only=False)
   abstract_state = jax.eval_shape(parts.init)
   if saved.latest_step is None:
     state = parts.init()
@@ -78,8 +78,12 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       break
     with clock.waiting_for_input():
       batch = next(batches)
-    _profile(config, workdir, step)
+    if step == config.profile_steps[0]:
+      jax.profiler.start_trace(str(workdir))
     state, metrics = parts.update(state, batch)
+    if step == config.profile_steps[1]:
+      jax.block_until_ready(state)
+      jax.profiler.stop_trace()
     unchecked.append((step, metrics['loss']))
     _check_finite(unchecked, leave=_AHEAD)
 
@@ -201,15 +205,6 @@ def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mes
 
 def _stopped_early(state, config: ConfigDict) -> bool:
   return 0 < config.early_stopping <= int(state.progress.evals_since_best)
-
-
-def _profile(config: ConfigDict, workdir: Path, step: int) -> None:
-  """Starts and stops the profiler's trace around `config.profile_steps`."""
-  first, last = config.profile_steps
-  if first and step == first:
-    jax.profiler.start_trace(str(workdir))
-  elif first and step == last + 1:
-    jax.profiler.stop_trace()
 
 
 def _sigterm_event() -> threading.Event:

@@ -17,7 +17,7 @@ from musicjax.fields import flatten
 # Fields that may change between starts: they move or extend a run, or only watch it.
 _FREE_FIELDS = frozenset({
     'data_dir', 'prepared_dir', 'num_epochs', 'num_train_steps', 'eval_batch_size',
-    'log_every_steps', 'profile_steps', 'report_checkpoint', 'checkpoint_every_steps'})
+    'log_every_steps', 'profile_steps', 'report_checkpoint'})
 
 
 def claim(workdir: Path, config: ConfigDict, prepared: Prepared, statistics) -> dict[str, Any]:
@@ -37,8 +37,7 @@ def claim(workdir: Path, config: ConfigDict, prepared: Prepared, statistics) -> 
   """
   workdir.mkdir(parents=True, exist_ok=True)
   if (workdir / 'dataset.json').exists():
-    dataset = read_json(workdir / 'dataset.json')
-    _check_owner(workdir, config, dataset['fingerprint'], prepared.fingerprint)
+    dataset = read_dataset(workdir, config, prepared)
   else:
     dataset = {
         'name': config.dataset.name,
@@ -53,8 +52,19 @@ def claim(workdir: Path, config: ConfigDict, prepared: Prepared, statistics) -> 
     return dataset
   write_json(workdir / 'config.json', _plain(config))
   with (workdir / 'skipped.csv').open('w', newline='') as file:
-    csv.writer(file).writerows([('file', 'reason'), *prepared.skipped])
+    csv.writer(file).writerows([('id', 'reason'), *prepared.skipped])
   write_json(workdir / 'dataset.json', dataset)
+  return dataset
+
+
+def read_dataset(workdir: Path, config: ConfigDict, prepared: Prepared) -> dict[str, Any]:
+  """Returns what `dataset.json` holds.
+
+  Raises:
+    ConfigError: listing what differs from the config and dataset of the run that owns the workdir.
+  """
+  dataset = read_json(workdir / 'dataset.json')
+  _check_owner(workdir, config, dataset['fingerprint'], prepared.fingerprint)
   return dataset
 
 

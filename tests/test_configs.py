@@ -28,10 +28,12 @@ def test_the_test_variant_trains_two_steps_and_reports(name, raw, tmp_path):
   assert (tmp_path / 'run' / 'report.md').read_text().startswith('# ')
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
 @pytest.mark.parametrize('variant', ['', 'baseline'])
 @pytest.mark.parametrize('name', NAMES)
-def test_the_full_size_fits_together(name, variant):
+def test_the_full_size_fits_together(name, variant, dtype):
   config = importlib.import_module(f'configs.{name}').get_config(variant)
+  config.dtype = dtype
   width, classes = {'yandex': (768, 256), 'quickstart': (64, 6)}[name]
   dataset = {'label_names': range(classes), 'input_shape': (None, width), 'statistics': {}}
   parts = system.create(config, dataset, sharding.make_mesh(), steps=1000, steps_per_epoch=100)

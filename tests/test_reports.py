@@ -90,10 +90,10 @@ def test_report_lists_skipped_files(tmp_path):
   _, scores, values = _write_run(tmp_path / 'w', names)
   with (tmp_path / 'w/skipped.csv').open('w', newline='') as file:
     csv.writer(file).writerows(
-        [('file', 'reason'), *((f'{i}.mp3', 'expected audio | found\nnothing') for i in range(33))])
+        [('id', 'reason'), *((f'{i}.mp3', 'expected audio | found\nnothing') for i in range(33))])
   reports.write(tmp_path / 'w', names, scores, values, np.ones(2, int))
   text = (tmp_path / 'w/report.md').read_text()
-  assert '33 files were left out' in text
+  assert '33 examples were left out' in text
   assert text.count('.mp3 | expected audio \\| found nothing |') == 20
   assert '13 more' in text
 

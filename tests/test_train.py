@@ -98,7 +98,7 @@ def test_the_learning_rate_is_cut_on_a_plateau(config, tmp_path):
   dataset = json.loads((tmp_path / 'dataset.json').read_text())
   mesh = sharding.make_mesh()
   parts = system.create(config, dataset, mesh)
-  state = checkpoints.Checkpoints(tmp_path / 'checkpoints').restore(
+  state = checkpoints.Checkpoints(tmp_path / 'checkpoints', read_only=True).restore(
       'latest', jax.eval_shape(parts.init), sharding.replicated(mesh))
   # Evaluations 2 and 3 bring nothing: a cut. 4 and 5: another. 6 waits.
   np.testing.assert_allclose(state.progress.lr_scale, 0.01, rtol=1e-6)
@@ -110,6 +110,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_
   with pytest.raises(FloatingPointError, match=r'step \d+: loss is .*batch_at\(config, \d+\)'):
     train.train_and_evaluate(config, tmp_path)
   assert not (tmp_path / 'metrics.json').exists()
+
+
+def test_a_trace_of_the_asked_steps_is_there_for_tensorboard(config, tmp_path):
+  config.update(num_train_steps=3, profile_steps=(2, 3))
+  train.train_and_evaluate(config, tmp_path)
+  assert list(tmp_path.glob('plugins/profile/*/*.xplane.pb'))
 
 
 def test_learning_beats_chance_on_real_data(real_data, prepared_dir, tmp_path):

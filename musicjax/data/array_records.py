@@ -65,7 +65,7 @@ class Prepared:
     input_shape: of one example, time first, None where it varies.
     input_dtype: as stored.
     parameters: how raw files became inputs (`Source.parameters`).
-    skipped: (file, reason) of examples left out.
+    skipped: (id, reason) of examples left out.
   """
 
   fingerprint: str
@@ -184,7 +184,7 @@ class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     paths = [p for fold in range(len(self.info.splits)) for p in self.shard_paths(fold)]
     _write_index(_build_index(self, paths), self.data_path / 'index.npz')
     with Path(self.data_path, 'skipped.csv').open('w', newline='') as file:
-      csv.writer(file).writerows([('file', 'reason'), *self._skipped])
+      csv.writer(file).writerows([('id', 'reason'), *self._skipped])
 
   def shard_paths(self, fold: int) -> list[str]:
     return [os.fspath(path) for path in self.info.splits[f'fold_{fold}'].filepaths]

@@ -52,9 +52,17 @@ def split_rows(index: Index, config) -> dict[str, np.ndarray]:
 
 
 def num_steps(num_train_examples: int, config) -> tuple[int, float]:
-  """Returns (steps of the run, steps an epoch)."""
+  """Returns (steps of the run, steps an epoch).
+
+  Raises:
+    ConfigError: if that is no step at all.
+  """
   per_epoch = num_train_examples / config.batch_size
-  return config.num_train_steps or round(config.num_epochs * per_epoch), per_epoch
+  steps = config.num_train_steps or round(config.num_epochs * per_epoch)
+  if steps < 1:
+    raise ConfigError(f'num_epochs: expected at least one batch of {config.batch_size} in '
+                      f'{config.num_epochs} epochs of {num_train_examples} examples, found none')
+  return steps, per_epoch
 
 
 def train_plan(index: Index, rows: np.ndarray, config) -> Plan:

@@ -1,0 +1,56 @@
+"""`musicjax.main`, telling when each stage of a start is over; ends after two steps. For first_step.py.
+
+Prints lines `@STAGE SECONDS`, in seconds since the epoch. The step's results are waited for.
+"""
+
+import functools
+import os
+import time
+
+import jax
+from absl import app
+
+from musicjax import main, train
+
+
+def tell(stage: str) -> None:
+  print(f'@{stage} {time.time()}', flush=True)
+
+
+def told(function, stage: str):
+  @functools.wraps(function)
+  def run(*args, **kwargs):
+    result = function(*args, **kwargs)
+    tell(stage)
+    return result
+  return run
+
+
+def watched_create(create):
+  def run(*args, **kwargs):
+    parts = create(*args, **kwargs)
+    steps = []
+
+    def init():
+      return jax.block_until_ready(parts.init())
+
+    def update(state, batch):
+      steps.append(None)
+      tell(f'before step {len(steps)}')
+      result = jax.block_until_ready(parts.update(state, batch))
+      tell(f'step {len(steps)}')
+      if len(steps) == 2:
+        os._exit(0)
+      return result
+
+    tell('create')
+    return parts._replace(init=told(init, 'init'), update=update)
+  return run
+
+
+if __name__ == '__main__':
+  tell('imports')
+  train.array_records.prepare = told(train.array_records.prepare, 'prepare')
+  train.workdir_lib.claim = told(train.workdir_lib.claim, 'claim')
+  train.system.create = watched_create(train.system.create)
+  app.run(main.main)
