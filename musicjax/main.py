@@ -78,6 +78,9 @@ def run() -> None:
     print(config_help.describe(FLAGS.config, [Path(config.__file__), file]))
     return
 
+  _require('workdir', FLAGS.workdir)
+  if FLAGS.mode == 'train':
+    _require('config', FLAGS.config)
   import jax
   import tensorflow as tf
   tf.config.set_visible_devices([], 'GPU')  # The accelerator is JAX's.
@@ -86,11 +89,9 @@ def run() -> None:
   if FLAGS.compilation_cache:
     jax.config.update('jax_compilation_cache_dir', FLAGS.compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
-  _require('workdir', FLAGS.workdir)
   workdir = Path(FLAGS.workdir)
   if FLAGS.mode == 'train':
     from musicjax import train
-    _require('config', FLAGS.config)
     train.train_and_evaluate(FLAGS.config, workdir)
     return
 

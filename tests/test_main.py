@@ -71,16 +71,9 @@ def test_evaluation_of_the_best_checkpoint_gives_the_reported_metrics(trained):
 
 ERRORS = {
     'no workdir': (['--config=configs/yandex.py:test'], '--workdir: expected a value'),
-    'no data': (['--config=configs/yandex.py:test', '--workdir=W', '--config.data_dir=/nowhere'],
-                '/nowhere/train.csv: not found'),
     'unknown model': (
         ['--config=configs/quickstart.py:test', '--workdir=W',
          '--config.model.name=atention_transformer'], 'nearest: attention_transformer'),
-    'unknown optimizer': (
-        ['--config=configs/quickstart.py:test', '--workdir=W', '--config.optimizer.name=adamv'],
-        'nearest: adam'),
-    'fold out of range': (['--config=configs/quickstart.py:test', '--workdir=W', '--config.fold=7'],
-                          'fold: expected 0..4, found 7'),
     'no run': (['--mode=predict', '--workdir=W'], 'holds no run'),
 }
 

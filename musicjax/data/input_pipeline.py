@@ -22,6 +22,7 @@ Batch = dict[str, np.ndarray]
 
 # Batches read ahead: what is used up while a checkpoint is written or a file waited for.
 _PREFETCH = 8
+_PARALLEL_READS = 4
 
 # Streams of random numbers are told apart by the second word of their seed.
 _ORDER, _WINDOW, _CROP = range(3)
@@ -190,7 +191,11 @@ def tf_batches(
     }
 
   dataset = tf.data.Dataset.range(steps.start, steps.stop)
-  dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+  dataset = dataset.map(batch, num_parallel_calls=_PARALLEL_READS, deterministic=True)
+  options = tf.data.Options()
+  # Autotuning keeps a thread that an iterator's end waits for, seconds on a busy machine.
+  options.autotune.enabled = False
+  dataset = dataset.with_options(options)
   return dataset.prefetch(_PREFETCH).as_numpy_iterator()
 
 
