@@ -28,32 +28,39 @@ def get_config(variant: str = '') -> ConfigDict:
 
   config.batch_size = 32
   config.num_epochs = 20.0
-  config.loss = ConfigDict(dict(name='softmax_cross_entropy', label_smoothing=0.0))
-  config.model = ConfigDict(dict(
-      name='attention_transformer',
-      patch_frames=4,  # mel frames a token
-      width=128,
-      num_layers=2,
-      num_heads=4,
-      mlp_dim=256,
-      dropout=0.1,  # inside the encoder
-      head_dropout=0.2,  # on the pooled vector
-  ))
+  config.loss = dict(name='softmax_cross_entropy', label_smoothing=0.0)
+  config.model = dict(
+    name='attention_transformer',
+    patch_frames=4,  # mel frames a token
+    width=128,
+    num_layers=2,
+    num_heads=4,
+    mlp_dim=256,
+    dropout=0.1,  # inside the encoder
+    head_dropout=0.2,  # on the pooled vector
+  )
   config.optimizer.name = 'adamw'
   config.optimizer.learning_rate = 1e-3
   config.optimizer.schedule = 'cosine'
   config.optimizer.warmup_steps = 26
   config.optimizer.clip_norm = 1.0
-  config.augment.mixup = ConfigDict(dict(
-      alpha=0.4,  # of the Beta distribution of the weights
-      probability=1.0,  # of an example to be mixed
-  ))
+  config.augment.mixup = dict(
+    alpha=0.4,  # of the Beta distribution of the weights
+    probability=1.0,  # of an example to be mixed
+  )
 
   if variant == 'baseline':
-    config.model = ConfigDict(dict(
-        name='conv_transformer', width=64, num_layers=1, num_heads=4, mlp_dim=128,
-        branches=((7, 5, 5), (5, 3, 3), (3, 3, 3), (1,)),  # kernel sizes of each conv branch
-        head_dim=128, dropout=0.1, head_dropout=0.5))
+    config.model = dict(
+      name='conv_transformer',
+      width=64,
+      num_layers=1,
+      num_heads=4,
+      mlp_dim=128,
+      branches=((7, 5, 5), (5, 3, 3), (3, 3, 3), (1,)),  # kernel sizes of each conv branch
+      head_dim=128,
+      dropout=0.1,
+      head_dropout=0.5,
+    )
   elif variant == 'test':
     config.dataset.num_tracks = 60
     config.model.update(width=16, num_layers=1, num_heads=2, mlp_dim=16)

@@ -33,22 +33,22 @@ def get_config(variant: str = '') -> ConfigDict:
   config.batch_size = 256
   config.num_epochs = 20.0
   config.crop_frames = 60
-  config.model = ConfigDict(dict(
-      name='attention_transformer',
-      width=512,
-      num_layers=4,
-      num_heads=8,
-      mlp_dim=1024,
-      dropout=0.1,  # inside the encoder
-      head_dropout=0.3,  # on the pooled vector
-  ))
-  config.loss = ConfigDict(dict(
-      name='asymmetric',
-      gamma_neg=4.0,  # focusing of negatives
-      gamma_pos=0.0,  # focusing of positives
-      clip=0.05,  # probability margin below which negatives count nothing
-      label_smoothing=0.0,  # towards one half
-  ))
+  config.model = dict(
+    name='attention_transformer',
+    width=512,
+    num_layers=4,
+    num_heads=8,
+    mlp_dim=1024,
+    dropout=0.1,  # inside the encoder
+    head_dropout=0.3,  # on the pooled vector
+  )
+  config.loss = dict(
+    name='asymmetric',
+    gamma_neg=4.0,  # focusing of negatives
+    gamma_pos=0.0,  # focusing of positives
+    clip=0.05,  # probability margin below which negatives count nothing
+    label_smoothing=0.0,  # towards one half
+  )
   config.optimizer.name = 'adamw'
   config.optimizer.learning_rate = 5e-4
   config.optimizer.weight_decay = 0.01
@@ -56,10 +56,10 @@ def get_config(variant: str = '') -> ConfigDict:
   config.optimizer.schedule = 'cosine'
   config.optimizer.warmup_steps = 200
   config.optimizer.clip_norm = 1.0
-  config.augment.mixup = ConfigDict(dict(
-      alpha=0.4,  # of the Beta distribution of the weights
-      probability=0.5,  # of an example to be mixed
-  ))
+  config.augment.mixup = dict(
+    alpha=0.4,  # of the Beta distribution of the weights
+    probability=0.5,  # of an example to be mixed
+  )
   config.ema_decay = 0.995
 
   if variant == 'test':
@@ -75,22 +75,22 @@ def _baseline(config: ConfigDict) -> ConfigDict:
   config.batch_size = 320
   config.accumulate = 10
   config.num_epochs = 10.0
-  config.model = ConfigDict(dict(
-      name='conv_transformer',
-      width=0,  # of the model; 0: the input's
-      num_layers=1,
-      num_heads=4,
-      mlp_dim=2048,
-      branches=((7, 5, 5), (5, 3, 3), (3, 3, 3), (1,)),  # kernel sizes of each conv branch
-      head_dim=768,
-      dropout=0.1,  # inside the encoder
-      head_dropout=0.5,  # on the concatenated maxima
-  ))
-  config.loss = ConfigDict(dict(name='bce', label_smoothing=0.0))
+  config.model = dict(
+    name='conv_transformer',
+    width=0,  # of the model; 0: the input's
+    num_layers=1,
+    num_heads=4,
+    mlp_dim=2048,
+    branches=((7, 5, 5), (5, 3, 3), (3, 3, 3), (1,)),  # kernel sizes of each conv branch
+    head_dim=768,
+    dropout=0.1,  # inside the encoder
+    head_dropout=0.5,  # on the concatenated maxima
+  )
+  config.loss = dict(name='bce', label_smoothing=0.0)
   config.optimizer.name = 'adamw'
   config.optimizer.learning_rate = 1e-4
   config.optimizer.weight_decay = 0.01
   config.optimizer.schedule = 'exponential'
   config.optimizer.decay_rate = 0.97
-  config.augment.gaussian_noise = ConfigDict(dict(sigma=0.05))  # on the embeddings
+  config.augment.gaussian_noise = dict(sigma=0.05)  # on the embeddings
   return config

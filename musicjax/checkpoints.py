@@ -37,10 +37,14 @@ class Checkpoints:
   def __init__(self, directory: Path, *, read_only: bool):
     self._policy = _LatestAndBest()
     self._manager = ocp.CheckpointManager(
-        directory.absolute(),
-        options=ocp.CheckpointManagerOptions(
-            preservation_policy=self._policy, read_only=read_only,
-            cleanup_tmp_directories=not read_only, create=not read_only))
+      directory.absolute(),
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=self._policy,
+        read_only=read_only,
+        cleanup_tmp_directories=not read_only,
+        create=not read_only,
+      ),
+    )
 
   @property
   def latest_step(self) -> int | None:
@@ -55,7 +59,8 @@ class Checkpoints:
     best_step = int(state.progress.best_step)
     self._policy.best_step = best_step
     self._manager.save(
-        step, args=ocp.args.StandardSave(state), custom_metadata={'best_step': best_step})
+      step, args=ocp.args.StandardSave(state), custom_metadata={'best_step': best_step}
+    )
 
   def resolve(self, which: str) -> int:
     """Returns the step that `best`, `latest` or a number stands for.
@@ -79,7 +84,8 @@ class Checkpoints:
   def restore(self, which: str, like: TrainState, sharding: Sharding) -> TrainState:
     """Restores `best`, `latest` or a step into the structure of `like`, on `sharding`."""
     abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like
+    )
     return self._manager.restore(self.resolve(which), args=ocp.args.StandardRestore(abstract))
 
   def wait(self) -> None:

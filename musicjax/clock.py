@@ -49,9 +49,9 @@ class Clock:
     steps = step - self._since_step
     seconds = max(time.monotonic() - self._since - self._paused, 1e-9)
     scalars = {
-        'steps_per_second': steps / seconds,
-        'examples_per_second': steps * self._batch_size / seconds,
-        'input_wait': self._waited / seconds,
+      'steps_per_second': steps / seconds,
+      'examples_per_second': steps * self._batch_size / seconds,
+      'input_wait': self._waited / seconds,
     }
     self._reset(step)
     self._warm = self._warm or (self._since, step)

@@ -15,7 +15,7 @@ def base_config() -> ConfigDict:
   config.task = 'multi_label'  # or single_label: what a row of labels means (musicjax/tasks.py)
 
   # Data.
-  config.dataset = ConfigDict(dict(name=''))  # a module of musicjax/data/builders, and its fields
+  config.dataset = dict(name='')  # a module of musicjax/data/builders, and its fields
   config.data_dir = ''  # folder of the raw files
   config.prepared_dir = ''  # where prepared shards are kept; empty: TFDS's own ($TFDS_DATA_DIR)
   config.on_bad_example = 'fail'  # or skip: leave broken files out, listed in skipped.csv
@@ -39,27 +39,27 @@ def base_config() -> ConfigDict:
   config.log_every_steps = 20  # scalars to TensorBoard, a line to the terminal
 
   # Model and optimisation.
-  config.model = ConfigDict(dict(name=''))  # a module of musicjax/models, and its fields
+  config.model = dict(name='')  # a module of musicjax/models, and its fields
   config.dtype = 'float32'  # or bfloat16: of the computation; parameters stay float32
-  config.loss = ConfigDict(dict(name=''))  # a function of musicjax/losses.py, and its fields
-  config.optimizer = ConfigDict(dict(
-      name='adamw',  # adamw, adam, lion or sgd
-      learning_rate=1e-4,  # peak
-      schedule='constant',  # constant, cosine or exponential
-      warmup_steps=0,  # linear, from 0
-      decay_rate=1.0,  # exponential: factor an epoch
-      weight_decay=0.01,  # decoupled, times the learning rate
-      decay='all',  # all parameters as PyTorch does, or kernels alone
-      b1=0.9,  # first moment
-      b2=0.999,  # second moment
-      clip_norm=0.0,  # by global norm; 0: off
-  ))
+  config.loss = dict(name='')  # a function of musicjax/losses.py, and its fields
+  config.optimizer = dict(
+    name='adamw',  # adamw, adam, lion or sgd
+    learning_rate=1e-4,  # peak
+    schedule='constant',  # constant, cosine or exponential
+    warmup_steps=0,  # linear, from 0
+    decay_rate=1.0,  # exponential: factor an epoch
+    weight_decay=0.01,  # decoupled, times the learning rate
+    decay='all',  # all parameters as PyTorch does, or kernels alone
+    b1=0.9,  # first moment
+    b2=0.999,  # second moment
+    clip_norm=0.0,  # by global norm; 0: off
+  )
   config.augment = ConfigDict()  # functions of musicjax/audio/augment.py, and their fields
   config.ema_decay = 0.0  # of parameters and batch statistics, used to evaluate; 0: off
-  config.plateau = ConfigDict(dict(
-      factor=1.0,  # learning rate factor when validation stops improving; 1: off
-      patience=5,  # evaluations without improvement before that
-  ))
+  config.plateau = dict(
+    factor=1.0,  # learning rate factor when validation stops improving; 1: off
+    patience=5,  # evaluations without improvement before that
+  )
   config.early_stopping = 0  # evaluations without improvement before the end; 0: off
 
   # Selection and reporting.

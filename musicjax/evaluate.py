@@ -32,7 +32,6 @@ class Scores:
   labels: np.ndarray
   loss: float
 
-
   def metrics(self, task: tasks.Task) -> dict[str, float]:
     """Returns `loss` and the task's metrics."""
     return {'loss': self.loss, **task.metrics(self.scores, self.labels)}
@@ -49,23 +48,23 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
   dataset = workdir_lib.read_dataset(workdir, config, prepared)
   parts = system.create(config, dataset, mesh)
   state = Checkpoints(workdir / 'checkpoints', read_only=True).restore(
-      which, jax.eval_shape(parts.init), sharding.replicated(mesh))
+    which, jax.eval_shape(parts.init), sharding.replicated(mesh)
+  )
   result = {'step': int(state.step)}
   rows = input_pipeline.split_rows(prepared.index, config)
   for split in ('validation', 'test'):
-    scores = evaluate(
-        parts.eval_step, state.eval_variables, prepared, rows[split], config, mesh)
+    scores = evaluate(parts.eval_step, state.eval_variables, prepared, rows[split], config, mesh)
     result[split] = scores.metrics(parts.task)
   return result
 
 
 def evaluate(
-    eval_step: Callable[..., dict[str, jax.Array]],
-    variables: dict[str, Any],
-    prepared: Prepared,
-    rows: np.ndarray,
-    config,
-    mesh: Mesh,
+  eval_step: Callable[..., dict[str, jax.Array]],
+  variables: dict[str, Any],
+  prepared: Prepared,
+  rows: np.ndarray,
+  config,
+  mesh: Mesh,
 ) -> Scores:
   """Scores the examples `rows` of a dataset; `eval_step` is jitted, with replicated results."""
   plan, steps = input_pipeline.eval_plan(prepared.index, rows, config)
@@ -74,13 +73,14 @@ def evaluate(
   for batch in input_pipeline.tf_batches(prepared, plan, range(steps), local):
     parts.append(jax.device_get(eval_step(variables, sharding.to_global(mesh, batch, 0))))
   index, scores, losses = (
-      np.concatenate([part[key] for part in parts]) for key in ('index', 'scores', 'loss'))
+    np.concatenate([part[key] for part in parts]) for key in ('index', 'scores', 'loss')
+  )
   real = index >= 0
   return by_track(prepared, rows, index[real], scores[real], losses[real])
 
 
 def by_track(
-    prepared: Prepared, rows: np.ndarray, index: np.ndarray, scores: np.ndarray, losses: np.ndarray
+  prepared: Prepared, rows: np.ndarray, index: np.ndarray, scores: np.ndarray, losses: np.ndarray
 ) -> Scores:
   """Puts scored examples in order of id and averages those of one track in float64.
 
@@ -97,12 +97,16 @@ def by_track(
   order = np.argsort(index, kind='stable')  # Rows of the index ascend by id.
   index, scores = index[order], scores[order].astype(np.float64)
   if not np.array_equal(index, np.sort(rows)):
-    raise RuntimeError(f'evaluation: expected {len(rows)} examples once each, found '
-                       f'{len(index)} scores of {len(np.unique(index))} examples')
+    raise RuntimeError(
+      f'evaluation: expected {len(rows)} examples once each, found '
+      f'{len(index)} scores of {len(np.unique(index))} examples'
+    )
   ids, first, track_of = np.unique(
-      prepared.index.tracks[index], return_index=True, return_inverse=True)
+    prepared.index.tracks[index], return_index=True, return_inverse=True
+  )
   mean = np.zeros((len(ids), scores.shape[1]))
   np.add.at(mean, track_of, scores)
   mean /= np.bincount(track_of)[:, None]
-  return Scores(ids, mean, prepared.index.labels[index[first]],
-                float(losses[order].astype(np.float64).mean()))
+  return Scores(
+    ids, mean, prepared.index.labels[index[first]], float(losses[order].astype(np.float64).mean())
+  )

@@ -36,15 +36,16 @@ _CONFIG = config_flags.DEFINE_config_file('config', None, 'A file of configs/, w
 flags.DEFINE_string('workdir', None, 'Folder of the run; made if missing.')
 flags.DEFINE_enum('mode', 'train', ['train', 'evaluate', 'predict'], 'What to do.')
 flags.DEFINE_string('checkpoint', 'best', 'best, latest or a step; for evaluate and predict.')
-flags.DEFINE_list('inputs', [], 'Files and folders to predict; none: the data\'s own test set.')
+flags.DEFINE_list('inputs', [], "Files and folders to predict; none: the data's own test set.")
 flags.DEFINE_bool('distributed', False, 'Join the processes of a TPU pod or a Slurm job.')
 flags.DEFINE_bool('show_config', False, 'List the fields of --config with their comments.')
 flags.DEFINE_string('list_models', None, 'List the models whose name matches a pattern, e.g. "*".')
 flags.DEFINE_bool('debug', False, 'Show the traceback of an error in the input or the config.')
 flags.DEFINE_string(
-    'compilation_cache',
-    os.environ.get('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/musicjax/xla')),
-    'Where compiled programs are kept for the next start; empty: nowhere.')
+  'compilation_cache',
+  os.environ.get('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/musicjax/xla')),
+  'Where compiled programs are kept for the next start; empty: nowhere.',
+)
 
 
 def main(argv: list[str]) -> None:
@@ -69,10 +70,12 @@ def run() -> None:
   """
   if FLAGS.list_models is not None:
     from musicjax import models
+
     print('\n'.join(models.names(FLAGS.list_models)))
     return
   if FLAGS.show_config:
     from musicjax import config, config_help
+
     _require('config', FLAGS.config)
     file = Path(config_flags.get_config_filename(FLAGS['config']).split(':')[0])
     print(config_help.describe(FLAGS.config, [Path(config.__file__), file]))
@@ -83,6 +86,7 @@ def run() -> None:
     _require('config', FLAGS.config)
   import jax
   import tensorflow as tf
+
   tf.config.set_visible_devices([], 'GPU')  # The accelerator is JAX's.
   if FLAGS.distributed:
     jax.distributed.initialize()
@@ -92,11 +96,13 @@ def run() -> None:
   workdir = Path(FLAGS.workdir)
   if FLAGS.mode == 'train':
     from musicjax import train
+
     train.train_and_evaluate(FLAGS.config, workdir)
     return
 
   from musicjax import evaluate, predict
   from musicjax.workdir import read_config
+
   config = read_config(workdir, FLAGS.config)
   if FLAGS.mode == 'evaluate':
     print(json.dumps(evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint), indent=2))

@@ -30,8 +30,10 @@ def create_schedule(
   )
   warmup = config.warmup_steps
   if schedule == 'cosine' and warmup >= num_train_steps:
-    raise ConfigError('config.optimizer.warmup_steps: expected fewer than the '
-                      f'{num_train_steps} steps of the run, found {warmup}')
+    raise ConfigError(
+      'config.optimizer.warmup_steps: expected fewer than the '
+      f'{num_train_steps} steps of the run, found {warmup}'
+    )
 
   def learning_rate(step):
     factor = 1.0
@@ -64,8 +66,10 @@ def create(config, schedule: Callable[[jax.Array], jax.Array]) -> optax.Gradient
   name = check_name('config.optimizer.name', config.name, ('adamw', 'adam', 'lion', 'sgd'))
   decay = check_name('config.optimizer.decay', config.decay, ('all', 'kernels'))
   if name == 'adam' and config.weight_decay:
-    raise ConfigError('config.optimizer.weight_decay: expected 0 with adam (adamw has weight '
-                      f'decay), found {config.weight_decay}')
+    raise ConfigError(
+      'config.optimizer.weight_decay: expected 0 with adam (adamw has weight '
+      f'decay), found {config.weight_decay}'
+    )
   if name == 'lion':
     direction = optax.scale_by_lion(config.b1, config.b2)
   elif name == 'sgd':

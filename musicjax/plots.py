@@ -28,9 +28,9 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
   shares = [name for name in names if name.startswith('validation_') and _is_share(rows, name)]
   shares.sort(key=lambda name: name != select)
   charts = {
-      'Loss': [name for name in ('train_loss', 'validation_loss') if name in names],
-      'Validation metrics': shares[:len(_COLORS)],
-      'Learning rate': [name for name in ('learning_rate',) if name in names],
+    'Loss': [name for name in ('train_loss', 'validation_loss') if name in names],
+    'Validation metrics': shares[: len(_COLORS)],
+    'Learning rate': [name for name in ('learning_rate',) if name in names],
   }
   charts = {title: chosen for title, chosen in charts.items() if chosen}
   figure = _figure(4.2 * len(charts), 3.6)
@@ -38,9 +38,16 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
     for color, name in zip(_COLORS, chosen, strict=False):
       steps, values = _series(rows, name)
       # A curve of few points shows where they are.
-      axes.plot(steps, values, color=color, label=name.removeprefix('validation_')
-                if title == 'Validation metrics' else name.replace('_', ' '),
-                marker='.' if len(steps) <= 30 else None, linewidth=2 if name == select else 1.3)
+      axes.plot(
+        steps,
+        values,
+        color=color,
+        label=name.removeprefix('validation_')
+        if title == 'Validation metrics'
+        else name.replace('_', ' '),
+        marker='.' if len(steps) <= 30 else None,
+        linewidth=2 if name == select else 1.3,
+      )
       if name == select and len(steps):
         best = steps[int(np.argmax(values))]
         axes.axvline(best, color=_GREY, linestyle=':', linewidth=1)
@@ -56,7 +63,7 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
 
 
 def save_tags(
-    path: Path, names: Sequence[str], precision: np.ndarray, prevalence: np.ndarray
+  path: Path, names: Sequence[str], precision: np.ndarray, prevalence: np.ndarray
 ) -> None:
   """Draws the average precision of every tag as a bar, with what a random order would reach.
 
@@ -73,14 +80,16 @@ def save_tags(
     part = slice(column * rows, (column + 1) * rows)
     y = np.arange(len(names[part]))
     axes.barh(y, precision[part], color=_BLUE, height=0.7, label='average precision')
-    axes.plot(prevalence[part], y, '|', color=_ORANGE, markersize=7, markeredgewidth=2,
-              label='random order')
+    axes.plot(
+      prevalence[part], y, '|', color=_ORANGE, markersize=7, markeredgewidth=2, label='random order'
+    )
     axes.set_yticks(y, [_short(name) for name in names[part]], fontsize=8)
     axes.set_ylim(rows - 0.4, -0.6)  # best on top; the last column keeps the others' scale
     axes.set_xlim(0, 1)
     axes.grid(axis='y', visible=False)
-  figure.legend(*figure.axes[0].get_legend_handles_labels(), loc='outside upper center', ncols=2,
-                frameon=False)
+  figure.legend(
+    *figure.axes[0].get_legend_handles_labels(), loc='outside upper center', ncols=2, frameon=False
+  )
   figure.savefig(path)
 
 
@@ -98,7 +107,7 @@ def save_support(path: Path, support: np.ndarray, precision: np.ndarray) -> None
 
 
 def save_pr_curves(
-    path: Path, curves: Mapping[str, Sequence[tuple[str, float, np.ndarray, np.ndarray]]]
+  path: Path, curves: Mapping[str, Sequence[tuple[str, float, np.ndarray, np.ndarray]]]
 ) -> None:
   """Draws precision-recall curves: a chart a title, each of (name, AP, precision, recall)."""
   figure = _figure(4.0 * len(curves), 4.6)
@@ -107,8 +116,14 @@ def save_pr_curves(
       # Steps, as average precision sums them: a straight line between points cannot be reached.
       # The point (recall 0, precision 1) is a convention, not a result: the line ends level.
       level = np.append(precision[:-1], precision[-2])
-      axes.step(recall, level, color=color, where='post', linewidth=1.5,
-                label=f'{area:.2f}  {_short(name, 36)}')
+      axes.step(
+        recall,
+        level,
+        color=color,
+        where='post',
+        linewidth=1.5,
+        label=f'{area:.2f}  {_short(name, 36)}',
+      )
     axes.set_title(title)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
@@ -119,7 +134,7 @@ def save_pr_curves(
 
 
 def save_confusion(
-    path: Path, counts: np.ndarray, support: np.ndarray, names: Sequence[str]
+  path: Path, counts: np.ndarray, support: np.ndarray, names: Sequence[str]
 ) -> None:
   """Draws a confusion matrix, coloured by the share of the true class.
 
@@ -144,8 +159,15 @@ def save_confusion(
   if numbered:
     for (row, column), count in np.ndenumerate(counts):
       if count:
-        axes.text(column, row, str(count), ha='center', va='center', fontsize=8,
-                  color='white' if share[row, column] > 0.5 else 'black')
+        axes.text(
+          column,
+          row,
+          str(count),
+          ha='center',
+          va='center',
+          fontsize=8,
+          color='white' if share[row, column] > 0.5 else 'black',
+        )
   figure.colorbar(image, ax=axes, label='share of the true class', fraction=0.04)
   figure.savefig(path)
 
@@ -165,8 +187,9 @@ def _row(figure: Figure, columns: int) -> Sequence[Axes]:
 
 def _series(rows, name: str) -> tuple[list[int], list[float]]:
   """Steps and values of the evaluations that have a finite value of that name."""
-  points = [(row['step'], row[name]) for row in rows
-            if row.get(name) is not None and np.isfinite(row[name])]
+  points = [
+    (row['step'], row[name]) for row in rows if row.get(name) is not None and np.isfinite(row[name])
+  ]
   return [step for step, _ in points], [value for _, value in points]
 
 
@@ -180,7 +203,7 @@ def _short(name: str, width: int = 26) -> str:
   """A name that fits beside a chart, and whose dollar signs do not start a formula."""
   if len(name) > width:
     # Long names of one family differ at the end.
-    name = f'{name[:width // 2 - 1]}…{name[-width // 2:]}'
+    name = f'{name[: width // 2 - 1]}…{name[-width // 2 :]}'
   return name.replace('$', r'\$')
 
 

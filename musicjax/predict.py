@@ -42,8 +42,9 @@ def predict(workdir: Path, config: ConfigDict, checkpoint: str, inputs: list[str
   elif hasattr(module, 'submission_inputs'):
     names, paths = zip(*module.submission_inputs(Path(config.data_dir)), strict=True)
   else:
-    raise ConfigError(f'inputs: dataset {dataset["name"]} has no test set of its own; '
-                      'give --inputs=PATHS')
+    raise ConfigError(
+      f'inputs: dataset {dataset["name"]} has no test set of its own; give --inputs=PATHS'
+    )
   arrays = module.read_inputs(paths, tuple(dataset['input_shape']), dataset['parameters'])
   read, scores = _score(workdir, config, dataset, checkpoint, arrays)
   if not read:
@@ -58,8 +59,11 @@ def predict(workdir: Path, config: ConfigDict, checkpoint: str, inputs: list[str
 
 
 def _score(
-    workdir: Path, config: ConfigDict, dataset: dict[str, Any], checkpoint: str,
-    arrays: Iterable[tuple[Path, np.ndarray | DataError]],
+  workdir: Path,
+  config: ConfigDict,
+  dataset: dict[str, Any],
+  checkpoint: str,
+  arrays: Iterable[tuple[Path, np.ndarray | DataError]],
 ) -> tuple[list[Path], np.ndarray]:
   """Returns the paths and their scores [n, labels], in the order of `arrays`."""
   mesh = sharding.make_mesh()
@@ -79,14 +83,15 @@ def _score(
     in_chunk = np.empty((len(chunk), num_labels))
     for rows, batch in _batches([array for _, array in chunk], num_labels, config):
       result = jax.device_get(
-          parts.eval_step(state.eval_variables, sharding.to_global(mesh, batch, 0)))
-      in_chunk[rows] = result['scores'][:len(rows)]
+        parts.eval_step(state.eval_variables, sharding.to_global(mesh, batch, 0))
+      )
+      in_chunk[rows] = result['scores'][: len(rows)]
     scores.append(in_chunk)
   return paths, np.concatenate(scores) if scores else np.empty((0, num_labels))
 
 
 def _batches(
-    arrays: list[np.ndarray], num_labels: int, config: ConfigDict
+  arrays: list[np.ndarray], num_labels: int, config: ConfigDict
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
   """Yields (positions in `arrays`, padded batch) in order of length."""
   lengths = np.array([len(array) for array in arrays], np.int32)
@@ -94,14 +99,17 @@ def _batches(
   order = np.argsort(lengths, kind='stable')
   size = config.eval_batch_size
   for start in range(0, len(order), size):
-    rows = order[start:start + size]
+    rows = order[start : start + size]
     time = int(buckets[np.searchsorted(buckets, lengths[rows].max())])
     inputs = np.zeros((size, time, *arrays[0].shape[1:]), np.float32)
     for position, row in enumerate(rows):
-      inputs[position, :lengths[row]] = arrays[row]
-    yield rows, {
+      inputs[position, : lengths[row]] = arrays[row]
+    yield (
+      rows,
+      {
         'inputs': inputs,
         'lengths': np.pad(lengths[rows], (0, size - len(rows)), constant_values=1),
         'labels': np.zeros((size, num_labels), np.float32),
         'index': np.arange(size, dtype=np.int32),
-    }
+      },
+    )

@@ -19,11 +19,11 @@ _SPLIT_NOTES = {'validation': 'chose the checkpoint', 'test': 'reported'}
 
 
 def write(
-    workdir: Path,
-    label_names: Sequence[str],
-    scores_by_split: Mapping[str, Any],
-    metrics_by_split: Mapping[str, Mapping[str, float]],
-    train_support: np.ndarray,
+  workdir: Path,
+  label_names: Sequence[str],
+  scores_by_split: Mapping[str, Any],
+  metrics_by_split: Mapping[str, Mapping[str, float]],
+  train_support: np.ndarray,
 ) -> None:
   """Writes `report.md` and `report/*.png` into a workdir.
 
@@ -45,13 +45,15 @@ def write(
   classes['train_support'] = np.asarray(train_support)
 
   sections = [
-      _describe_run(config, workdir, scores_by_split, label_names),
-      _tabulate_metrics(config, metrics_by_split, scores_by_split),
-      _draw_history(config, workdir),
+    _describe_run(config, workdir, scores_by_split, label_names),
+    _tabulate_metrics(config, metrics_by_split, scores_by_split),
+    _draw_history(config, workdir),
   ]
   if labels.any():
-    sections += [_judge_tags(workdir, split, label_names, classes),
-                 _draw_pr_curves(workdir, label_names, scores, labels, classes)]
+    sections += [
+      _judge_tags(workdir, split, label_names, classes),
+      _draw_pr_curves(workdir, label_names, scores, labels, classes),
+    ]
   if config['task'] == 'single_label':
     sections.append(_confuse(workdir, label_names, scores, labels, classes))
   sections += [_list_skipped(workdir), _point_further(workdir)]
@@ -66,8 +68,10 @@ def _describe_run(config, workdir, scores_by_split, label_names) -> str:
   facts += [f'task **{config["task"]}**', f'{len(label_names)} tags']
   facts += [f'{len(s.ids):,} examples in {split}' for split, s in scores_by_split.items()]
   title = ' on '.join(filter(None, (names['model'], names['dataset'])))
-  return (f'# {_escape(title or workdir.name)}\n\n{", ".join(facts)}.\n\n'
-          'All fields of the config: `config.json`.')
+  return (
+    f'# {_escape(title or workdir.name)}\n\n{", ".join(facts)}.\n\n'
+    'All fields of the config: `config.json`.'
+  )
 
 
 def _tabulate_metrics(config, metrics_by_split, scores_by_split) -> str:
@@ -86,7 +90,7 @@ def _tabulate_metrics(config, metrics_by_split, scores_by_split) -> str:
   missing = {s: int(np.sum(~v.labels.any(axis=0))) for s, v in scores_by_split.items()}
   counts = [f'{count} in {split}' for split, count in missing.items() if count]
   if counts:
-    text += (f'\n\nTags without positives are left out of macro means: {", ".join(counts)}.')
+    text += f'\n\nTags without positives are left out of macro means: {", ".join(counts)}.'
   return text
 
 
@@ -98,8 +102,9 @@ def _draw_history(config, workdir) -> str:
     return ''
   select = f'validation_{config.get("select_metric")}'
   plots.save_history(workdir / 'report/history.png', rows, select)
-  best = max((row for row in rows if row.get(select) is not None), default=None,
-             key=lambda row: row[select])  # the first of equals, as training keeps it
+  best = max(
+    (row for row in rows if row.get(select) is not None), default=None, key=lambda row: row[select]
+  )  # the first of equals, as training keeps it
   best = f' Best {select}: {_number(best[select])} at step {best["step"]:,}.' if best else ''
   return f'## Training\n\n{len(rows)} evaluations.{best}\n\n![History](report/history.png)'
 
@@ -107,28 +112,44 @@ def _draw_history(config, workdir) -> str:
 def _judge_tags(workdir, split, label_names, classes) -> str:
   order = _by_precision(classes)
   plots.save_tags(
-      workdir / 'report/tags.png', [label_names[c] for c in order],
-      classes['average_precision'][order],
-      classes['support'][order] / (classes['support'] + classes['negatives'])[order])
+    workdir / 'report/tags.png',
+    [label_names[c] for c in order],
+    classes['average_precision'][order],
+    classes['support'][order] / (classes['support'] + classes['negatives'])[order],
+  )
   plots.save_support(
-      workdir / 'report/support.png', classes['train_support'][order],
-      classes['average_precision'][order])
+    workdir / 'report/support.png',
+    classes['train_support'][order],
+    classes['average_precision'][order],
+  )
   header = ['tag', 'AP', 'ROC-AUC', 'in training', f'in {split}']
 
   def table(chosen):
-    return _table(header, [[
-        _escape(label_names[c]), _number(classes['average_precision'][c]),
-        _number(classes['roc_auc'][c]), f'{classes["train_support"][c]:,}',
-        f'{classes["support"][c]:,}'] for c in chosen])
+    return _table(
+      header,
+      [
+        [
+          _escape(label_names[c]),
+          _number(classes['average_precision'][c]),
+          _number(classes['roc_auc'][c]),
+          f'{classes["train_support"][c]:,}',
+          f'{classes["support"][c]:,}',
+        ]
+        for c in chosen
+      ],
+    )
 
   text = f'## Tags\n\nAP is average precision on {split}; the last two columns count positives.\n\n'
   if len(order) <= 2 * _NUM_LISTED:
     text += table(order)
   else:
-    text += (f'### Best\n\n{table(order[:_NUM_LISTED])}\n\n'
-             f'### Worst\n\n{table(order[::-1][:_NUM_LISTED])}')
-  return (text + '\n\n![Average precision of every tag](report/tags.png)\n\n'
-          '![Average precision against positives in training](report/support.png)')
+    text += (
+      f'### Best\n\n{table(order[:_NUM_LISTED])}\n\n### Worst\n\n{table(order[::-1][:_NUM_LISTED])}'
+    )
+  return (
+    text + '\n\n![Average precision of every tag](report/tags.png)\n\n'
+    '![Average precision against positives in training](report/support.png)'
+  )
 
 
 def _draw_pr_curves(workdir, label_names, scores, labels, classes) -> str:
@@ -138,15 +159,17 @@ def _draw_pr_curves(workdir, label_names, scores, labels, classes) -> str:
     charts = {'Best': halves[0], 'Worst': halves[1]}
   else:
     frequent = np.argsort(-classes['support'], kind='stable')
-    charts = {'Best': order[:_NUM_CURVES], 'Worst': order[-_NUM_CURVES:],
-              'Most frequent': frequent[:_NUM_CURVES]}
+    charts = {
+      'Best': order[:_NUM_CURVES],
+      'Worst': order[-_NUM_CURVES:],
+      'Most frequent': frequent[:_NUM_CURVES],
+    }
   curves = {}
   for title, chosen in charts.items():
     curves[title] = []
     for c in chosen:
       precision, recall, _ = metrics.pr_curve(scores[:, c], labels[:, c])
-      curves[title].append(
-          (label_names[c], classes['average_precision'][c], precision, recall))
+      curves[title].append((label_names[c], classes['average_precision'][c], precision, recall))
   plots.save_pr_curves(workdir / 'report/pr_curves.png', curves)
   return '## Precision and recall\n\n![Precision-recall curves](report/pr_curves.png)'
 
@@ -158,26 +181,48 @@ def _confuse(workdir, label_names, scores, labels, classes) -> str:
   shown = np.argsort(-classes['support'], kind='stable')[:_MAX_CONFUSION]
   shown = shown[classes['support'][shown] > 0]
   plots.save_confusion(
-      workdir / 'report/confusion.png', counts[np.ix_(shown, shown)],
-      classes['support'][shown], [label_names[c] for c in shown])
+    workdir / 'report/confusion.png',
+    counts[np.ix_(shown, shown)],
+    classes['support'][shown],
+    [label_names[c] for c in shown],
+  )
   text = '## Confusion\n\n![Confusion matrix](report/confusion.png)'
   if len(shown) < len(label_names):
     text += f'\n\nShown: the {len(shown)} most frequent of {len(label_names)} classes.'
   wrong = counts * ~np.eye(len(counts), dtype=bool)
   pairs = [divmod(int(i), len(counts)) for i in np.argsort(-wrong, axis=None)[:_NUM_LISTED]]
-  rows = [[_escape(label_names[t]), _escape(label_names[p]), str(wrong[t, p]),
-           f'{wrong[t, p] / classes["support"][t]:.0%}'] for t, p in pairs if wrong[t, p]]
+  rows = [
+    [
+      _escape(label_names[t]),
+      _escape(label_names[p]),
+      str(wrong[t, p]),
+      f'{wrong[t, p] / classes["support"][t]:.0%}',
+    ]
+    for t, p in pairs
+    if wrong[t, p]
+  ]
   if rows:
     text += '\n\n### Most frequent mistakes\n\n' + _table(
-        ['class', 'taken for', 'examples', 'of the class'], rows, num_texts=2)
+      ['class', 'taken for', 'examples', 'of the class'], rows, num_texts=2
+    )
   with np.errstate(invalid='ignore'):  # a class that is never there, or never predicted
     precision, recall = (np.diag(counts) / counts.sum(axis=axis) for axis in (0, 1))
   f1 = metrics.f1_per_class(metrics.top_1(scores), labels)
-  rows = [[_escape(name), *map(_number, (precision[c], recall[c], f1[c])),
-           _number(classes['average_precision'][c]), f'{classes["train_support"][c]:,}',
-           f'{classes["support"][c]:,}'] for c, name in enumerate(label_names)]
-  return text + '\n\n### Classes\n\n' + _table(
-      ['class', 'precision', 'recall', 'F1', 'AP', 'in training', 'here'], rows)
+  rows = [
+    [
+      _escape(name),
+      *map(_number, (precision[c], recall[c], f1[c])),
+      _number(classes['average_precision'][c]),
+      f'{classes["train_support"][c]:,}',
+      f'{classes["support"][c]:,}',
+    ]
+    for c, name in enumerate(label_names)
+  ]
+  return (
+    text
+    + '\n\n### Classes\n\n'
+    + _table(['class', 'precision', 'recall', 'F1', 'AP', 'in training', 'here'], rows)
+  )
 
 
 def _list_skipped(workdir) -> str:
@@ -195,7 +240,7 @@ def _list_skipped(workdir) -> str:
 
 
 def _point_further(workdir) -> str:
-  return f'''## Look further
+  return f"""## Look further
 
 Curves, every tag and its precision-recall curve, hyperparameters beside those of other runs:
 
@@ -207,13 +252,13 @@ Tags of other files, into `predictions/`:
 
 ```
 python -m musicjax.main --workdir={workdir} --mode=predict --inputs=PATHS
-```'''
+```"""
 
 
 def _by_precision(classes) -> np.ndarray:
   """Classes that have positives, best first."""
   precision = classes['average_precision']
-  return np.argsort(-precision, kind='stable')[:np.count_nonzero(~np.isnan(precision))]
+  return np.argsort(-precision, kind='stable')[: np.count_nonzero(~np.isnan(precision))]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], num_texts: int = 1) -> str:

@@ -40,6 +40,5 @@ def to_global(mesh: Mesh, batch: Mapping[str, np.ndarray], batch_axis: int):
   """Turns host-local arrays into global ones, split over `batch_axis`."""
   sharding = batch_sharding(mesh, batch_axis)
   return {
-      name: jax.make_array_from_process_local_data(sharding, array)
-      for name, array in batch.items()
+    name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()
   }

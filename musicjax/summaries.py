@@ -70,7 +70,7 @@ def _write_session_start(workdir: Path, step: int):
 
 
 def write_run_description(
-    writer: metric_writers.MetricWriter, config: ml_collections.ConfigDict, params: Any
+  writer: metric_writers.MetricWriter, config: ml_collections.ConfigDict, params: Any
 ):
   """Writes the config and the parameters as text, and the config as hyperparameters.
 
@@ -89,18 +89,22 @@ def write_run_description(
   writer.write_texts(0, {'config': f'```json\n{text}\n```', 'parameters': f'```\n{overview}\n```'})
   fields = flatten(config.to_dict())
   # The HParams tab knows no lists and no None.
-  writer.write_hparams({
+  writer.write_hparams(
+    {
       name: value if isinstance(value, (bool, int, float, str)) else str(value)
-      for name, value in fields.items() if value is not None})
+      for name, value in fields.items()
+      if value is not None
+    }
+  )
 
 
 def write_class_metrics(
-    writer: metric_writers.MetricWriter,
-    step: int,
-    prefix: str,
-    scores: np.ndarray,
-    labels: np.ndarray,
-    label_names: Sequence[str],
+  writer: metric_writers.MetricWriter,
+  step: int,
+  prefix: str,
+  scores: np.ndarray,
+  labels: np.ndarray,
+  label_names: Sequence[str],
 ):
   """Writes the average precision of every class, and PR curves of the most frequent ones.
 
@@ -126,9 +130,9 @@ def write_class_metrics(
 
 
 def write_final_metrics(
-    writer: metric_writers.MetricWriter,
-    step: int,
-    metrics_by_split: Mapping[str, Mapping[str, float]],
+  writer: metric_writers.MetricWriter,
+  step: int,
+  metrics_by_split: Mapping[str, Mapping[str, float]],
 ):
   """Writes what a run ended with as `final/<split>_<metric>`, and marks it as finished.
 
@@ -140,11 +144,13 @@ def write_final_metrics(
     step: last step of the run.
     metrics_by_split: e.g. `{'test': {'map_macro': 0.4}}`.
   """
-  writer.write_scalars(step, {
+  writer.write_scalars(
+    step,
+    {
       f'final/{split}_{name}': value
-      for split, values in metrics_by_split.items() for name, value in values.items()
-  })
-  end = hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS).value[0]
-  writer.write_summaries(
-      step, {end.tag: np.zeros(0, np.float32)}, {end.tag: end.metadata}
+      for split, values in metrics_by_split.items()
+      for name, value in values.items()
+    },
   )
+  end = hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS).value[0]
+  writer.write_summaries(step, {end.tag: np.zeros(0, np.float32)}, {end.tag: end.metadata})

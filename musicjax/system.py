@@ -32,7 +32,7 @@ class System(NamedTuple):
 
 
 def create(
-    config, dataset: dict[str, Any], mesh: Mesh, steps: int = 0, steps_per_epoch: float = 1.0
+  config, dataset: dict[str, Any], mesh: Mesh, steps: int = 0, steps_per_epoch: float = 1.0
 ) -> System:
   """Returns the system of a config for a dataset as `dataset.json` describes it.
 
@@ -49,8 +49,11 @@ def create(
   task = tasks.create(config.task)
   model = models.create(config.model, len(dataset['label_names']), config.dtype)
   loss_fn = losses.create(config.loss)
-  schedule = (optimizers.create_schedule(config.optimizer, steps, steps_per_epoch) if steps
-              else optax.constant_schedule(0.0))
+  schedule = (
+    optimizers.create_schedule(config.optimizer, steps, steps_per_epoch)
+    if steps
+    else optax.constant_schedule(0.0)
+  )
   tx = optimizers.create(config.optimizer, schedule)
   normalize = train_step.make_normalize(dataset['statistics'])
   replicated = sharding.replicated(mesh)
@@ -59,18 +62,22 @@ def create(
     time, *rest = dataset['input_shape']
     time = time or 8  # Parameters do not depend on it where it varies.
     variables = model.init(
-        jax.random.key(config.seed), jnp.zeros((1, time, *rest)), jnp.array([time]), train=False)
+      jax.random.key(config.seed), jnp.zeros((1, time, *rest)), jnp.array([time]), train=False
+    )
     return train_state.create(variables, tx, config)
 
   return System(
-      task=task,
-      init=jax.jit(init, out_shardings=replicated),
-      update=jax.jit(
-          train_step.make_train_step(
-              model, loss_fn, augment.create(config.augment), normalize, tx, schedule, config),
-          donate_argnums=0),
-      eval_step=jax.jit(
-          train_step.make_eval_step(model, loss_fn, normalize, task.activation),
-          out_shardings=replicated),
-      schedule=schedule,
+    task=task,
+    init=jax.jit(init, out_shardings=replicated),
+    update=jax.jit(
+      train_step.make_train_step(
+        model, loss_fn, augment.create(config.augment), normalize, tx, schedule, config
+      ),
+      donate_argnums=0,
+    ),
+    eval_step=jax.jit(
+      train_step.make_eval_step(model, loss_fn, normalize, task.activation),
+      out_shardings=replicated,
+    ),
+    schedule=schedule,
   )

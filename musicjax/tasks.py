@@ -24,8 +24,8 @@ class Task:
 
 
 _TASKS = {
-    'multi_label': Task(jax.nn.sigmoid, metrics.multi_label),
-    'single_label': Task(jax.nn.softmax, metrics.single_label),
+  'multi_label': Task(jax.nn.sigmoid, metrics.multi_label),
+  'single_label': Task(jax.nn.softmax, metrics.single_label),
 }
 
 

@@ -41,14 +41,19 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   steps, steps_per_epoch = input_pipeline.num_steps(len(rows['train']), config)
   eval_every = config.eval_every_steps or max(1, round(steps_per_epoch))
   dataset = workdir_lib.claim(
-      workdir, config, prepared,
-      functools.partial(input_pipeline.input_statistics, prepared, rows['train'], config))
+    workdir,
+    config,
+    prepared,
+    functools.partial(input_pipeline.input_statistics, prepared, rows['train'], config),
+  )
   if complete := workdir_lib.final_metrics(workdir, steps):
     say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
     return complete
-  say(f'{prepared.fingerprint}: {len(rows["train"])} training, {len(rows["validation"])} '
-      f'validation and {len(rows["test"])} test examples, {len(prepared.label_names)} labels, '
-      f'{len(prepared.skipped)} skipped')
+  say(
+    f'{prepared.fingerprint}: {len(rows["train"])} training, {len(rows["validation"])} '
+    f'validation and {len(rows["test"])} test examples, {len(prepared.label_names)} labels, '
+    f'{len(prepared.skipped)} skipped'
+  )
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
@@ -65,7 +70,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   if not first_step:
     summaries.write_run_description(writer, config, state.params)
   score = functools.partial(
-      evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, mesh=mesh)
+    evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, mesh=mesh
+  )
 
   # The loop: update, evaluate, take in what the evaluation says, save.
   batches = _device_batches(prepared, rows['train'], config, mesh, range(first_step, steps))
@@ -92,22 +98,27 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       _check_finite(unchecked, leave=0)
       scalars = {name: float(value) for name, value in metrics.items()} | clock.report(step)
       writer.write_scalars(step, {f'train/{name}': value for name, value in scalars.items()})
-      say(f'step {step}/{steps}  loss {scalars["loss"]:.4f}  lr {scalars["learning_rate"]:.2e}  '
-          f'{scalars["examples_per_second"]:.0f} examples/s  '
-          f'waiting for input {scalars["input_wait"]:.1%}  eta {clock.remaining(step)}')
+      say(
+        f'step {step}/{steps}  loss {scalars["loss"]:.4f}  lr {scalars["learning_rate"]:.2e}  '
+        f'{scalars["examples_per_second"]:.0f} examples/s  '
+        f'waiting for input {scalars["input_wait"]:.1%}  eta {clock.remaining(step)}'
+      )
     if evaluating:
       with clock.paused():
         validation = score(state.eval_variables, rows=rows['validation'])
         values = validation.metrics(parts.task)
-        row = {'step': step, 'epoch': step / steps_per_epoch,
-               'train_loss': float(state.loss_sum) / (step - _last_evaluation(step, eval_every)),
-               'learning_rate': float(metrics['learning_rate']),
-               **{f'validation_{name}': value for name, value in values.items()}}
+        row = {
+          'step': step,
+          'epoch': step / steps_per_epoch,
+          'train_loss': float(state.loss_sum) / (step - _last_evaluation(step, eval_every)),
+          'learning_rate': float(metrics['learning_rate']),
+          **{f'validation_{name}': value for name, value in values.items()},
+        }
         workdir_lib.append_evaluation(workdir, row)
         writer.write_scalars(step, {f'validation/{name}': v for name, v in values.items()})
         summaries.write_class_metrics(
-            writer, step, 'validation', validation.scores, validation.labels,
-            dataset['label_names'])
+          writer, step, 'validation', validation.scores, validation.labels, dataset['label_names']
+        )
         say(f'step {step}/{steps}  validation ' + format_metrics(values))
         state = _take_in(state, values, step, config, mesh)
         stopped = _stopped_early(state, config)
@@ -125,26 +136,37 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   saved.wait()
   fingerprint, last_step = train_state.fingerprint(state), int(state.step)
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
-  scores = {split: score(chosen.eval_variables, rows=rows[split])
-            for split in ('validation', 'test')}
+  scores = {
+    split: score(chosen.eval_variables, rows=rows[split]) for split in ('validation', 'test')
+  }
   metrics_by_split = {split: s.metrics(parts.task) for split, s in scores.items()}
   summaries.write_final_metrics(writer, last_step, metrics_by_split)
   writer.close()
   saved.close()
   final = {
-      **metrics_by_split,
-      'steps': last_step,
-      'num_train_steps': steps,
-      'reported_step': int(chosen.step),
-      'seconds': clock.seconds,
-      'examples_per_second': (last_step - first_step) * config.batch_size / clock.training_seconds,
-      'state_fingerprint': fingerprint,
+    **metrics_by_split,
+    'steps': last_step,
+    'num_train_steps': steps,
+    'reported_step': int(chosen.step),
+    'seconds': clock.seconds,
+    'examples_per_second': (last_step - first_step) * config.batch_size / clock.training_seconds,
+    'state_fingerprint': fingerprint,
   }
   if workdir_lib.is_main_process():
-    workdir_lib.write_table(workdir / 'predictions' / 'out_of_fold.csv', 'id', scores['test'].ids,
-                            scores['test'].scores, dataset['label_names'])
-    reports.write(workdir, dataset['label_names'], scores, metrics_by_split,
-                  prepared.index.labels[rows['train']].sum(axis=0))
+    workdir_lib.write_table(
+      workdir / 'predictions' / 'out_of_fold.csv',
+      'id',
+      scores['test'].ids,
+      scores['test'].scores,
+      dataset['label_names'],
+    )
+    reports.write(
+      workdir,
+      dataset['label_names'],
+      scores,
+      metrics_by_split,
+      prepared.index.labels[rows['train']].sum(axis=0),
+    )
     workdir_lib.write_json(workdir / 'metrics.json', final)  # Last: it says the run is complete.
   for split, values in metrics_by_split.items():
     say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
@@ -163,14 +185,16 @@ def format_metrics(values: dict[str, float]) -> str:
 
 
 def _device_batches(
-    prepared: Prepared, rows: np.ndarray, config: ConfigDict, mesh: Mesh, steps: range
+  prepared: Prepared, rows: np.ndarray, config: ConfigDict, mesh: Mesh, steps: range
 ) -> Iterator[Batch]:
   """Yields the training batches of `steps` as global arrays, one ahead of the caller."""
   micro = config.batch_size // config.accumulate
   local = sharding.local_rows(mesh, micro, 'batch_size / accumulate')
   plan = input_pipeline.train_plan(prepared.index, rows, config)
-  batches = (sharding.to_global(mesh, batch, 1)
-             for batch in input_pipeline.tf_batches(prepared, plan, steps, local))
+  batches = (
+    sharding.to_global(mesh, batch, 1)
+    for batch in input_pipeline.tf_batches(prepared, plan, steps, local)
+  )
   ahead = collections.deque(itertools.islice(batches, 1))
   while ahead:
     ahead.extend(itertools.islice(batches, 1))
@@ -184,7 +208,8 @@ def _check_finite(unchecked: collections.deque, leave: int) -> None:
     if not np.isfinite(loss):
       # Update `step` read the batch of `step - 1`: batches are counted from 0.
       raise FloatingPointError(
-          f'step {step}: loss is {float(loss)}; batch_at(config, {step - 1}) returns its batch')
+        f'step {step}: loss is {float(loss)}; batch_at(config, {step - 1}) returns its batch'
+      )
 
 
 def _last_evaluation(step: int, eval_every: int) -> int:
@@ -194,13 +219,17 @@ def _last_evaluation(step: int, eval_every: int) -> int:
 def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mesh: Mesh):
   """Returns the state with the evaluation's result in its progress."""
   if config.select_metric not in values:
-    raise ConfigError(f'select_metric: expected one of {", ".join(values)}, '
-                      f'found {config.select_metric!r}')
+    raise ConfigError(
+      f'select_metric: expected one of {", ".join(values)}, found {config.select_metric!r}'
+    )
   progress = train_state.after_evaluation(
-      jax.device_get(state.progress), values[config.select_metric], step, config)
+    jax.device_get(state.progress), values[config.select_metric], step, config
+  )
   replicated = sharding.replicated(mesh)
-  return state.replace(progress=jax.device_put(progress, replicated),
-                       loss_sum=jax.device_put(np.float32(0), replicated))
+  return state.replace(
+    progress=jax.device_put(progress, replicated),
+    loss_sum=jax.device_put(np.float32(0), replicated),
+  )
 
 
 def _stopped_early(state, config: ConfigDict) -> bool:

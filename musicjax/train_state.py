@@ -62,19 +62,19 @@ def create(variables: dict[str, Any], tx: optax.GradientTransformation, config) 
   params, batch_stats = variables['params'], variables.get('batch_stats', {})
   ema = {'params': params, 'batch_stats': batch_stats} if config.ema_decay else {}
   return TrainState(
-      step=jnp.int32(0),
-      params=params,
-      batch_stats=batch_stats,
-      opt_state=tx.init(params),
-      ema=jax.tree.map(jnp.copy, ema),  # Donated buffers must not be shared.
-      loss_sum=jnp.float32(0),
-      progress=Progress(
-          best_metric=jnp.float32(-jnp.inf),
-          best_step=jnp.int32(0),
-          evals_since_best=jnp.int32(0),
-          plateau_evals=jnp.int32(0),
-          lr_scale=jnp.float32(1),
-      ),
+    step=jnp.int32(0),
+    params=params,
+    batch_stats=batch_stats,
+    opt_state=tx.init(params),
+    ema=jax.tree.map(jnp.copy, ema),  # Donated buffers must not be shared.
+    loss_sum=jnp.float32(0),
+    progress=Progress(
+      best_metric=jnp.float32(-jnp.inf),
+      best_step=jnp.int32(0),
+      evals_since_best=jnp.int32(0),
+      plateau_evals=jnp.int32(0),
+      lr_scale=jnp.float32(1),
+    ),
   )
 
 
@@ -87,20 +87,27 @@ def after_evaluation(progress: Progress, metric: float, step: int, config) -> Pr
   metric = np.float32(metric)
   if metric > progress.best_metric:
     return progress.replace(
-        best_metric=metric, best_step=np.int32(step),
-        evals_since_best=np.int32(0), plateau_evals=np.int32(0))
+      best_metric=metric,
+      best_step=np.int32(step),
+      evals_since_best=np.int32(0),
+      plateau_evals=np.int32(0),
+    )
   plateau_evals, lr_scale = progress.plateau_evals + np.int32(1), progress.lr_scale
   if plateau_evals > config.plateau.patience:
     plateau_evals, lr_scale = np.int32(0), np.float32(lr_scale * config.plateau.factor)
   return progress.replace(
-      evals_since_best=progress.evals_since_best + np.int32(1),
-      plateau_evals=plateau_evals, lr_scale=lr_scale)
+    evals_since_best=progress.evals_since_best + np.int32(1),
+    plateau_evals=plateau_evals,
+    lr_scale=lr_scale,
+  )
 
 
 def fingerprint(state: TrainState) -> str:
   """Returns the SHA-256 over path, dtype, shape and bytes of all leaves, in path order."""
-  leaves = {jax.tree_util.keystr(path): np.asarray(leaf)
-            for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
+  leaves = {
+    jax.tree_util.keystr(path): np.asarray(leaf)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+  }
   digest = hashlib.sha256()
   for path in sorted(leaves):
     leaf = leaves[path]

@@ -25,13 +25,13 @@ def make_normalize(statistics: dict[str, Any]) -> Callable[[jax.Array], jax.Arra
 
 
 def make_train_step(
-    model: nn.Module,
-    loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
-    augment: Callable[[jax.Array, Batch], Batch],
-    normalize: Callable[[jax.Array], jax.Array],
-    tx: optax.GradientTransformation,
-    schedule: optax.Schedule,
-    config,
+  model: nn.Module,
+  loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
+  augment: Callable[[jax.Array, Batch], Batch],
+  normalize: Callable[[jax.Array], jax.Array],
+  tx: optax.GradientTransformation,
+  schedule: optax.Schedule,
+  config,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
   """Returns (state, batch) -> (state, {loss, grad_norm, learning_rate}).
 
@@ -41,8 +41,13 @@ def make_train_step(
 
   def loss_and_stats(params, batch_stats, batch, dropout_key):
     logits, updates = model.apply(
-        {'params': params, 'batch_stats': batch_stats}, batch['inputs'], batch['lengths'],
-        train=True, rngs={'dropout': dropout_key}, mutable=['batch_stats'])
+      {'params': params, 'batch_stats': batch_stats},
+      batch['inputs'],
+      batch['lengths'],
+      train=True,
+      rngs={'dropout': dropout_key},
+      mutable=['batch_stats'],
+    )
     losses = loss_fn(logits, batch['labels']) * batch['weights']
     return losses.mean(), updates.get('batch_stats', {})
 
@@ -56,13 +61,14 @@ def make_train_step(
       micro = {**micro, 'inputs': normalize(micro['inputs'])}
       micro = augment(jax.random.fold_in(key, _AUGMENT), micro)
       (loss, batch_stats), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
-          state.params, batch_stats, micro, jax.random.fold_in(key, _DROPOUT))
+        state.params, batch_stats, micro, jax.random.fold_in(key, _DROPOUT)
+      )
       return (batch_stats, jax.tree.map(jnp.add, grad_sum, grads), loss_sum + loss), None
 
     zeros = jax.tree.map(jnp.zeros_like, state.params)
     (batch_stats, grads, loss), _ = jax.lax.scan(
-        micro_step, (state.batch_stats, zeros, jnp.float32(0)),
-        (jnp.arange(config.accumulate), batch))
+      micro_step, (state.batch_stats, zeros, jnp.float32(0)), (jnp.arange(config.accumulate), batch)
+    )
     grads, loss = jax.tree.map(lambda x: x / config.accumulate, (grads, loss))
 
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
@@ -72,35 +78,43 @@ def make_train_step(
     if config.ema_decay:
       # A young average leans on what is recent (as TensorFlow's ExponentialMovingAverage does).
       decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
-      ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new,
-                         ema, {'params': params, 'batch_stats': batch_stats})
+      ema = jax.tree.map(
+        lambda old, new: decay * old + (1 - decay) * new,
+        ema,
+        {'params': params, 'batch_stats': batch_stats},
+      )
     metrics = {
-        'loss': loss,
-        'grad_norm': optax.global_norm(grads),
-        'learning_rate': schedule(state.step) * lr_scale,
+      'loss': loss,
+      'grad_norm': optax.global_norm(grads),
+      'learning_rate': schedule(state.step) * lr_scale,
     }
     state = state.replace(
-        step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state, ema=ema,
-        loss_sum=state.loss_sum + loss)
+      step=state.step + 1,
+      params=params,
+      batch_stats=batch_stats,
+      opt_state=opt_state,
+      ema=ema,
+      loss_sum=state.loss_sum + loss,
+    )
     return state, metrics
 
   return train_step
 
 
 def make_eval_step(
-    model: nn.Module,
-    loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
-    normalize: Callable[[jax.Array], jax.Array],
-    activation: Callable[[jax.Array], jax.Array],
+  model: nn.Module,
+  loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
+  normalize: Callable[[jax.Array], jax.Array],
+  activation: Callable[[jax.Array], jax.Array],
 ) -> Callable[[dict[str, Any], Batch], dict[str, jax.Array]]:
   """Returns (variables, batch) -> {scores [batch, classes], loss [batch], index [batch]}."""
 
   def eval_step(variables, batch):
     logits = model.apply(variables, normalize(batch['inputs']), batch['lengths'], train=False)
     return {
-        'scores': activation(logits),
-        'loss': loss_fn(logits, batch['labels']),
-        'index': batch['index'],
+      'scores': activation(logits),
+      'loss': loss_fn(logits, batch['labels']),
+      'index': batch['index'],
     }
 
   return eval_step

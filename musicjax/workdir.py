@@ -15,9 +15,18 @@ from musicjax.errors import ConfigError
 from musicjax.fields import flatten
 
 # Fields that may change between starts: they move or extend a run, or only watch it.
-_FREE_FIELDS = frozenset({
-    'data_dir', 'prepared_dir', 'num_epochs', 'num_train_steps', 'eval_batch_size',
-    'log_every_steps', 'profile_steps', 'report_checkpoint'})
+_FREE_FIELDS = frozenset(
+  {
+    'data_dir',
+    'prepared_dir',
+    'num_epochs',
+    'num_train_steps',
+    'eval_batch_size',
+    'log_every_steps',
+    'profile_steps',
+    'report_checkpoint',
+  }
+)
 
 
 def claim(workdir: Path, config: ConfigDict, prepared: Prepared, statistics) -> dict[str, Any]:
@@ -40,13 +49,13 @@ def claim(workdir: Path, config: ConfigDict, prepared: Prepared, statistics) -> 
     dataset = read_dataset(workdir, config, prepared)
   else:
     dataset = {
-        'name': config.dataset.name,
-        'fingerprint': prepared.fingerprint,
-        'label_names': prepared.label_names,
-        'input_shape': prepared.input_shape,
-        'input_dtype': prepared.input_dtype,
-        'parameters': prepared.parameters,
-        'statistics': statistics(),
+      'name': config.dataset.name,
+      'fingerprint': prepared.fingerprint,
+      'label_names': prepared.label_names,
+      'input_shape': prepared.input_shape,
+      'input_dtype': prepared.input_dtype,
+      'parameters': prepared.parameters,
+      'statistics': statistics(),
     }
   if not is_main_process():
     return dataset
@@ -103,9 +112,10 @@ def read_config(workdir: Path, given: ConfigDict | None) -> ConfigDict:
 def _check_owner(workdir: Path, config: ConfigDict, *fingerprints: str) -> None:
   old, new = flatten(read_json(workdir / 'config.json')), flatten(_plain(config))
   differences = [
-      f'{field}: {old.get(field)!r} there, {new.get(field)!r} here'
-      for field in sorted(old.keys() | new.keys())
-      if old.get(field) != new.get(field) and field not in _FREE_FIELDS]
+    f'{field}: {old.get(field)!r} there, {new.get(field)!r} here'
+    for field in sorted(old.keys() | new.keys())
+    if old.get(field) != new.get(field) and field not in _FREE_FIELDS
+  ]
   if len(set(fingerprints)) > 1:
     differences.append('dataset: {} there, {} here'.format(*fingerprints))
   if differences:
@@ -115,6 +125,7 @@ def _check_owner(workdir: Path, config: ConfigDict, *fingerprints: str) -> None:
 def is_main_process() -> bool:
   """Whether this process is the one that writes files."""
   import jax  # Kept out of the way of tools that read a workdir.
+
   return jax.process_index() == 0
 
 
@@ -129,6 +140,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def append_evaluation(workdir: Path, row: dict[str, float]) -> None:
   """Adds a line to `metrics.jsonl`."""
+  if not is_main_process():
+    return
   with (workdir / 'metrics.jsonl').open('a', encoding='utf-8') as file:
     file.write(json.dumps(_finite(row), allow_nan=False) + '\n')
 
@@ -136,7 +149,7 @@ def append_evaluation(workdir: Path, row: dict[str, float]) -> None:
 def cut_evaluations(workdir: Path, step: int) -> None:
   """Drops the lines of `metrics.jsonl` behind a step: a resumed run will write them again."""
   path = workdir / 'metrics.jsonl'
-  if not path.exists():
+  if not is_main_process() or not path.exists():
     return
   kept = []
   for line in path.read_text(encoding='utf-8').splitlines():

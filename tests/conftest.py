@@ -28,7 +28,7 @@ def write_yandex_folder(folder: Path, num_tracks=60, width=8, num_tags=5, seed=0
     frames = rng.normal(size=(rng.integers(4, 25), width)) + labels[track] @ directions
     np.save(folder / 'track_embeddings' / f'{track}.npy', frames.astype(np.float32))
   tags = [','.join(map(str, np.flatnonzero(row))) for row in labels]
-  test = rng.permutation(num_tracks)[:num_tracks // 6]
+  test = rng.permutation(num_tracks)[: num_tracks // 6]
   table = pd.DataFrame({'track': range(num_tracks), 'tags': tags})
   table[~table['track'].isin(test)].to_csv(folder / 'train.csv', index=False)
   pd.DataFrame({'track': test}).to_csv(folder / 'test.csv', index=False)

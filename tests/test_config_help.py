@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 from musicjax import config_help
 
-_DEFAULTS = '''
+_DEFAULTS = """
 def base_config():
   config = ConfigDict()
   config.seed = 0  # of everything random
@@ -14,8 +14,8 @@ def base_config():
       name='adamw',  # adamw or sgd
       learning_rate=1e-4,  # peak
   ))
-'''
-_CONFIG = '''
+"""
+_CONFIG = """
 def get_config(variant=''):
   config = base_config()
   config.optimizer.learning_rate = 0.5  # as published
@@ -23,13 +23,19 @@ def get_config(variant=''):
   config.model = ConfigDict(dict(name='yandex', width=4))
   if variant == 'test':
     config.optimizer.learning_rate = 0.25  # quick
-'''
+"""
 
 
 def _describe(tmp_path, **overrides):
-  config = ConfigDict(dict(
-      seed=0, batch_size=16, model=dict(name='yandex', width=4),
-      optimizer=dict(name='adamw', learning_rate=0.5), late='x'))
+  config = ConfigDict(
+    dict(
+      seed=0,
+      batch_size=16,
+      model=dict(name='yandex', width=4),
+      optimizer=dict(name='adamw', learning_rate=0.5),
+      late='x',
+    )
+  )
   config.update_from_flattened_dict(overrides)
   sources = []
   for name, text in (('config.py', _DEFAULTS), ('yandex.py', _CONFIG)):
@@ -41,14 +47,14 @@ def _describe(tmp_path, **overrides):
 def test_lists_every_field_in_the_order_of_the_sources_with_its_comment(tmp_path):
   lines = [line.split(maxsplit=1) for line in _describe(tmp_path).splitlines()]
   assert [(name, ' '.join(rest.split())) for name, rest in lines] == [
-      ('seed', '0 # of everything random'),
-      ('batch_size', '16 # fits 8 GB'),
-      ('model', '# the network'),
-      ('model.name', "'yandex'"),
-      ('model.width', '4'),
-      ('optimizer.name', "'adamw' # adamw or sgd"),
-      ('optimizer.learning_rate', '0.5 # as published'),
-      ('late', "'x'"),
+    ('seed', '0 # of everything random'),
+    ('batch_size', '16 # fits 8 GB'),
+    ('model', '# the network'),
+    ('model.name', "'yandex'"),
+    ('model.width', '4'),
+    ('optimizer.name', "'adamw' # adamw or sgd"),
+    ('optimizer.learning_rate', '0.5 # as published'),
+    ('late', "'x'"),
   ]
 
 

@@ -40,12 +40,16 @@ def test_the_full_size_fits_together(name, variant, dtype):
   state = jax.eval_shape(parts.init)
   micro = config.batch_size // config.accumulate
   shapes = {'inputs': (20, width), 'lengths': (), 'labels': (classes,), 'weights': (), 'index': ()}
-  batch = {key: jax.ShapeDtypeStruct((config.accumulate, micro, *shape),
-                                     'int32' if key in ('lengths', 'index') else 'float32')
-           for key, shape in shapes.items()}
+  batch = {
+    key: jax.ShapeDtypeStruct(
+      (config.accumulate, micro, *shape), 'int32' if key in ('lengths', 'index') else 'float32'
+    )
+    for key, shape in shapes.items()
+  }
   after, metrics = jax.eval_shape(parts.update, state, batch)
   assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
-      lambda x: (x.shape, x.dtype), state)
+    lambda x: (x.shape, x.dtype), state
+  )
   assert metrics['loss'].shape == ()
 
 

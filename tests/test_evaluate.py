@@ -9,8 +9,10 @@ from musicjax import evaluate
 @pytest.fixture
 def prepared():
   index = types.SimpleNamespace(
-      ids=np.array(['a#0', 'a#1', 'a#2', 'b', 'c']), tracks=np.array(['a', 'a', 'a', 'b', 'c']),
-      labels=np.array([[1, 0]] * 3 + [[0, 1], [1, 1]], bool))
+    ids=np.array(['a#0', 'a#1', 'a#2', 'b', 'c']),
+    tracks=np.array(['a', 'a', 'a', 'b', 'c']),
+    labels=np.array([[1, 0]] * 3 + [[0, 1], [1, 1]], bool),
+  )
   return types.SimpleNamespace(index=index)
 
 
@@ -18,16 +20,21 @@ def test_slices_of_a_track_are_averaged_whatever_order_they_come_in(prepared):
   scores = np.array([[0.1, 0.2], [0.2, 0.3], [0.6, 0.7], [0.5, 0.5], [1.0, 0.0]])
   order = np.array([4, 1, 3, 0, 2])
   found = evaluate.by_track(
-      prepared, np.arange(5), order, scores[order], np.arange(5, dtype=float)[order])
+    prepared, np.arange(5), order, scores[order], np.arange(5, dtype=float)[order]
+  )
   np.testing.assert_array_equal(found.ids, ['a', 'b', 'c'])
   np.testing.assert_allclose(found.scores, [[0.3, 0.4], [0.5, 0.5], [1.0, 0.0]], rtol=1e-12)
   np.testing.assert_array_equal(found.labels, [[1, 0], [0, 1], [1, 1]])
   assert found.loss == 2.0
 
 
-@pytest.mark.parametrize('index', [[0, 1, 2, 3], [0, 1, 2, 3, 3], [0, 1, 2, 3, 4, 4]],
-                         ids=['missing', 'twice for another', 'twice'])
+@pytest.mark.parametrize(
+  'index',
+  [[0, 1, 2, 3], [0, 1, 2, 3, 3], [0, 1, 2, 3, 4, 4]],
+  ids=['missing', 'twice for another', 'twice'],
+)
 def test_an_example_scored_twice_or_not_at_all_is_an_error(prepared, index):
   with pytest.raises(RuntimeError, match='expected 5 examples once each'):
-    evaluate.by_track(prepared, np.arange(5), np.array(index), np.zeros((len(index), 2)),
-                      np.zeros(len(index)))
+    evaluate.by_track(
+      prepared, np.arange(5), np.array(index), np.zeros((len(index), 2)), np.zeros(len(index))
+    )

@@ -12,8 +12,9 @@ from experiments import check_prediction
 
 
 def run(*flags, code=0):
-  result = subprocess.run([sys.executable, '-m', 'musicjax.main', *map(str, flags)],
-                          capture_output=True, text=True)
+  result = subprocess.run(
+    [sys.executable, '-m', 'musicjax.main', *map(str, flags)], capture_output=True, text=True
+  )
   assert result.returncode == code, result.stdout + result.stderr
   return result
 
@@ -21,8 +22,12 @@ def run(*flags, code=0):
 @pytest.fixture(scope='module')
 def trained(yandex_folder, prepared_dir, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('runs') / 'yandex'
-  result = run('--config=configs/yandex.py:test', f'--workdir={workdir}',
-               f'--config.data_dir={yandex_folder}', f'--config.prepared_dir={prepared_dir}')
+  result = run(
+    '--config=configs/yandex.py:test',
+    f'--workdir={workdir}',
+    f'--config.data_dir={yandex_folder}',
+    f'--config.prepared_dir={prepared_dir}',
+  )
   assert f'report: {workdir}/report.md' in result.stdout
   assert f'tensorboard --logdir {workdir}' in result.stdout
   return workdir
@@ -30,8 +35,16 @@ def trained(yandex_folder, prepared_dir, tmp_path_factory):
 
 def test_training_leaves_a_self_contained_workdir(trained):
   names = {path.name for path in trained.iterdir()}
-  assert names >= {'config.json', 'dataset.json', 'metrics.jsonl', 'metrics.json', 'report.md',
-                   'checkpoints', 'predictions', 'skipped.csv'}
+  assert names >= {
+    'config.json',
+    'dataset.json',
+    'metrics.jsonl',
+    'metrics.json',
+    'report.md',
+    'checkpoints',
+    'predictions',
+    'skipped.csv',
+  }
   assert any(name.startswith('events.out.tfevents') for name in names)
   final = json.loads((trained / 'metrics.json').read_text())
   assert final['test'].keys() >= {'map_macro', 'roc_auc_macro', 'loss'}
@@ -70,11 +83,16 @@ def test_evaluation_of_the_best_checkpoint_gives_the_reported_metrics(trained):
 
 
 ERRORS = {
-    'no workdir': (['--config=configs/yandex.py:test'], '--workdir: expected a value'),
-    'unknown model': (
-        ['--config=configs/quickstart.py:test', '--workdir=W',
-         '--config.model.name=atention_transformer'], 'nearest: attention_transformer'),
-    'no run': (['--mode=predict', '--workdir=W'], 'holds no run'),
+  'no workdir': (['--config=configs/yandex.py:test'], '--workdir: expected a value'),
+  'unknown model': (
+    [
+      '--config=configs/quickstart.py:test',
+      '--workdir=W',
+      '--config.model.name=atention_transformer',
+    ],
+    'nearest: attention_transformer',
+  ),
+  'no run': (['--mode=predict', '--workdir=W'], 'holds no run'),
 }
 
 

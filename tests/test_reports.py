@@ -23,13 +23,31 @@ def _write_run(workdir, label_names, task='multi_label', n=120):
   rng = np.random.default_rng(0)
   classes = len(label_names)
   workdir.mkdir()
-  (workdir / 'config.json').write_text(json.dumps({
-      'task': task, 'select_metric': 'map_macro', 'model': {'name': 'yandex'},
-      'dataset': {'name': 'yandex_cup'}, 'loss': {'name': 'bce'}, 'optimizer': {'name': 'adamw'}}))
+  (workdir / 'config.json').write_text(
+    json.dumps(
+      {
+        'task': task,
+        'select_metric': 'map_macro',
+        'model': {'name': 'yandex'},
+        'dataset': {'name': 'yandex_cup'},
+        'loss': {'name': 'bce'},
+        'optimizer': {'name': 'adamw'},
+      }
+    )
+  )
   # Rises to its best at step 20 and ties with it at step 30; some names have no value at times.
-  rows = [{'step': 10 * (i + 1), 'epoch': i + 1.0, 'train_loss': 1.0 / (i + 1),
-           'learning_rate': 1e-4, 'validation_loss': 1.5 / (i + 1), 'validation_map_macro': value,
-           'validation_roc_auc_macro': None} for i, value in enumerate((0.25, 0.625, 0.625))]
+  rows = [
+    {
+      'step': 10 * (i + 1),
+      'epoch': i + 1.0,
+      'train_loss': 1.0 / (i + 1),
+      'learning_rate': 1e-4,
+      'validation_loss': 1.5 / (i + 1),
+      'validation_map_macro': value,
+      'validation_roc_auc_macro': None,
+    }
+    for i, value in enumerate((0.25, 0.625, 0.625))
+  ]
   (workdir / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)))
 
   scores_by_split = {}
@@ -51,8 +69,10 @@ def test_report_says_how_good_the_run_is_and_where_it_fails(tmp_path):
   names = [f'tag {c}' for c in range(256)]
   text, scores, values = _write_run(tmp_path / 'w', names)
   assert text.startswith('# yandex on yandex_cup\n')
-  assert (f'| **map_macro** | {values["validation"]["map_macro"]:.4f} | '
-          f'{values["test"]["map_macro"]:.4f} |') in text
+  assert (
+    f'| **map_macro** | {values["validation"]["map_macro"]:.4f} | '
+    f'{values["test"]["map_macro"]:.4f} |'
+  ) in text
   assert 'Best validation_map_macro: 0.6250 at step 20.' in text
   precision = metrics.average_precision(scores['test'].scores, scores['test'].labels)
   for c in (np.argmax(precision), np.argmin(precision)):
@@ -90,7 +110,8 @@ def test_report_lists_skipped_files(tmp_path):
   _, scores, values = _write_run(tmp_path / 'w', names)
   with (tmp_path / 'w/skipped.csv').open('w', newline='') as file:
     csv.writer(file).writerows(
-        [('id', 'reason'), *((f'{i}.mp3', 'expected audio | found\nnothing') for i in range(33))])
+      [('id', 'reason'), *((f'{i}.mp3', 'expected audio | found\nnothing') for i in range(33))]
+    )
   reports.write(tmp_path / 'w', names, scores, values, np.ones(2, int))
   text = (tmp_path / 'w/report.md').read_text()
   assert '33 examples were left out' in text

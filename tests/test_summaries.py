@@ -28,8 +28,12 @@ def _read_in_python(logdir):
 
 def _read_scalars(reader, tag):
   runs = reader.read_scalars(
-      _CONTEXT, experiment_id='', plugin_name='scalars', downsample=1000,
-      run_tag_filter=provider.RunTagFilter(runs=['run'], tags=[tag]))
+    _CONTEXT,
+    experiment_id='',
+    plugin_name='scalars',
+    downsample=1000,
+    run_tag_filter=provider.RunTagFilter(runs=['run'], tags=[tag]),
+  )
   return [(datum.step, datum.value) for datum in runs.get('run', {}).get(tag, ())]
 
 
@@ -42,11 +46,14 @@ def _write_killed_and_resumed_run(workdir, kills):
     writer.flush()  # and no close: it was killed
 
 
-@pytest.mark.parametrize(('kills', 'expected'), [
+@pytest.mark.parametrize(
+  ('kills', 'expected'),
+  [
     ([50], [(s, 0 if s <= 50 else 1) for s in range(101)]),
     ([50, 70], [(s, (s > 50) + (s > 70)) for s in range(101)]),
     ([0], [(s, 1) for s in range(101)]),  # killed before its first checkpoint
-])
+  ],
+)
 def test_resumed_run_has_one_value_a_step(tmp_path, kills, expected):
   _write_killed_and_resumed_run(tmp_path / 'run', kills)
   assert _read_scalars(_read_in_python(tmp_path), 'loss') == expected
@@ -59,8 +66,12 @@ def test_resumed_run_has_one_value_a_step_in_the_data_server(tmp_path):
   except server_ingester.NoDataServerError as error:
     pytest.skip(f'tensorboard-data-server: {error}')
   ingester = server_ingester.SubprocessServerDataIngester(
-      binary, str(tmp_path), reload_interval=1, samples_per_plugin={'scalars': 0},
-      channel_creds_type=grpc_util.ChannelCredsType.LOCAL)
+    binary,
+    str(tmp_path),
+    reload_interval=1,
+    samples_per_plugin={'scalars': 0},
+    channel_creds_type=grpc_util.ChannelCredsType.LOCAL,
+  )
   ingester.start()
   expected = [(s, 0 if s <= 50 else 1) for s in range(101)]
   deadline, values = time.time() + 20, []
@@ -72,9 +83,14 @@ def test_resumed_run_has_one_value_a_step_in_the_data_server(tmp_path):
 
 def test_hparams_tab_shows_fields_that_differ_and_final_metrics_first(tmp_path):
   for run, rate in (('a', 0.1), ('b', 0.2)):
-    config = ml_collections.ConfigDict(dict(
-        seed=0, optimizer=dict(name='adamw', learning_rate=rate, nesterov=True),
-        buckets=(1, 2), pretrained=ml_collections.config_dict.placeholder(str)))
+    config = ml_collections.ConfigDict(
+      dict(
+        seed=0,
+        optimizer=dict(name='adamw', learning_rate=rate, nesterov=True),
+        buckets=(1, 2),
+        pretrained=ml_collections.config_dict.placeholder(str),
+      )
+    )
     writer = summaries.create_writer(tmp_path / run, 0)
     summaries.write_run_description(writer, config, {'Dense_0': {'kernel': np.zeros((3, 5))}})
     writer.write_scalars(7, {'learning_rate': rate})
@@ -84,11 +100,17 @@ def test_hparams_tab_shows_fields_that_differ_and_final_metrics_first(tmp_path):
   reader = _read_in_python(tmp_path)
   plugin = backend_context.Context(base_plugin.TBContext(data_provider=reader))
   request = api_pb2.ListSessionGroupsRequest(
-      allowed_statuses=[api_pb2.STATUS_SUCCESS], slice_size=10)
+    allowed_statuses=[api_pb2.STATUS_SUCCESS], slice_size=10
+  )
   groups = list_session_groups.Handler(_CONTEXT, plugin, '', request).run().session_groups
   shown = {group.sessions[0].name: group for group in groups}
   assert dict(shown['a'].hparams.items()).keys() == {
-      'seed', 'optimizer.name', 'optimizer.learning_rate', 'optimizer.nesterov', 'buckets'}
+    'seed',
+    'optimizer.name',
+    'optimizer.learning_rate',
+    'optimizer.nesterov',
+    'buckets',
+  }
   assert shown['b'].hparams['optimizer.learning_rate'].number_value == 0.2
   assert shown['b'].hparams['optimizer.nesterov'].bool_value is True
   first = shown['b'].metric_values[0]
@@ -96,7 +118,8 @@ def test_hparams_tab_shows_fields_that_differ_and_final_metrics_first(tmp_path):
   assert first.value == pytest.approx(0.4)  # stored as float32
 
   experiment = plugin.experiment_from_metadata(
-      _CONTEXT, '', True, plugin.hparams_metadata(_CONTEXT, ''), None)
+    _CONTEXT, '', True, plugin.hparams_metadata(_CONTEXT, ''), None
+  )
   assert [h.name for h in experiment.hparam_infos if h.differs] == ['optimizer.learning_rate']
   texts = reader.list_tensors(_CONTEXT, experiment_id='', plugin_name='text')
   assert set(texts['a']) == {'config', 'parameters'}
@@ -121,7 +144,7 @@ def test_class_metrics_are_a_scalar_a_class_and_curves_of_the_frequent_ones(tmp_
     assert values == ([] if c == 7 else [(3, pytest.approx(expected[c], rel=1e-7))])
 
   plugin = pr_curves_plugin.PrCurvesPlugin(base_plugin.TBContext(data_provider=reader))
-  frequent = np.argsort(-labels.sum(0), kind='stable')[:summaries.NUM_PR_CURVES]
+  frequent = np.argsort(-labels.sum(0), kind='stable')[: summaries.NUM_PR_CURVES]
   tags = {f'validation_pr/{names[c]}': c for c in frequent}
   assert plugin.tags_impl(_CONTEXT, '')['run'].keys() == tags.keys()
   tag, c = next(iter(tags.items()))

@@ -15,9 +15,14 @@ from tests.conftest import make_config
 # All that a checkpoint must carry: averaged weights, accumulation, schedules driven by evaluations.
 # The learning rate is constant, because a longer run is part of what is tested.
 STATEFUL = {
-    'accumulate': 2, 'ema_decay': 0.9, 'eval_every_steps': 3, 'log_every_steps': 2,
-    'optimizer.schedule': 'constant', 'plateau.factor': 0.5, 'plateau.patience': 0,
-    'early_stopping': 10,
+  'accumulate': 2,
+  'ema_decay': 0.9,
+  'eval_every_steps': 3,
+  'log_every_steps': 2,
+  'optimizer.schedule': 'constant',
+  'plateau.factor': 0.5,
+  'plateau.patience': 0,
+  'early_stopping': 10,
 }
 
 
@@ -45,8 +50,11 @@ def test_an_extended_run_ends_with_the_state_of_an_uninterrupted_one(config, tmp
 def test_a_finished_run_is_left_alone(config, tmp_path, capsys):
   config.num_train_steps = 2
   first = train.train_and_evaluate(config, tmp_path)
-  files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')
-           if path.name not in ('config.json', 'dataset.json', 'skipped.csv')}
+  files = {
+    path: path.stat().st_mtime_ns
+    for path in tmp_path.rglob('*')
+    if path.name not in ('config.json', 'dataset.json', 'skipped.csv')
+  }
   again = train.train_and_evaluate(config, tmp_path)
   assert again == first
   assert 'is complete at step 2' in capsys.readouterr().out
@@ -81,8 +89,8 @@ def test_evaluations_that_bring_nothing_cut_the_learning_rate_and_end_the_run(co
   dataset = json.loads((tmp_path / 'dataset.json').read_text())
   mesh = sharding.make_mesh()
   state = checkpoints.Checkpoints(tmp_path / 'checkpoints', read_only=True).restore(
-      'latest', jax.eval_shape(system.create(config, dataset, mesh).init),
-      sharding.replicated(mesh))
+    'latest', jax.eval_shape(system.create(config, dataset, mesh).init), sharding.replicated(mesh)
+  )
   # Evaluations 2 and 3 bring nothing: a cut. 4 and 5: another. 6 is the fifth: the end.
   np.testing.assert_allclose(state.progress.lr_scale, 0.01, rtol=1e-6)
 
@@ -103,8 +111,14 @@ def test_a_trace_of_the_asked_steps_is_there_for_tensorboard(config, tmp_path):
 
 def test_learning_beats_chance_on_real_data(real_data, prepared_dir, tmp_path):
   config = make_config(
-      real_data / 'emotify_taggrams', prepared_dir, num_train_steps=60, batch_size=32,
-      eval_every_steps=60, crop_frames=0, normalize='per_feature')
+    real_data / 'emotify_taggrams',
+    prepared_dir,
+    num_train_steps=60,
+    batch_size=32,
+    eval_every_steps=60,
+    crop_frames=0,
+    normalize='per_feature',
+  )
   config.optimizer.learning_rate = 1e-2
   config.augment.mixup.probability = 0.0
   final = train.train_and_evaluate(config, tmp_path)
@@ -116,11 +130,23 @@ def test_sigterm_saves_and_the_restart_ends_with_the_same_state(config, tmp_path
   config.update(num_train_steps=400, eval_every_steps=200)
   straight = train.train_and_evaluate(config, tmp_path / 'straight')
   overrides = [
-      f'--config.{name}={value}' for name, value in {**STATEFUL, 'num_train_steps': 400,
-      'eval_every_steps': 200, 'data_dir': config.data_dir,
-      'prepared_dir': config.prepared_dir}.items()]
-  command = [sys.executable, '-m', 'musicjax.main', '--config=configs/yandex.py:test',
-             f'--workdir={tmp_path / "killed"}', *overrides]
+    f'--config.{name}={value}'
+    for name, value in {
+      **STATEFUL,
+      'num_train_steps': 400,
+      'eval_every_steps': 200,
+      'data_dir': config.data_dir,
+      'prepared_dir': config.prepared_dir,
+    }.items()
+  ]
+  command = [
+    sys.executable,
+    '-m',
+    'musicjax.main',
+    '--config=configs/yandex.py:test',
+    f'--workdir={tmp_path / "killed"}',
+    *overrides,
+  ]
   process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
   for line in process.stdout:
     if line.startswith('step 10/'):

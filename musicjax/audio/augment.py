@@ -106,12 +106,16 @@ def create(config) -> Callable[[jax.Array, Batch], Batch]:
     parameters = inspect.signature(AUGMENTS[name]).parameters.values()
     known = {p.name: p.default for p in parameters if p.kind == p.KEYWORD_ONLY}
     check_fields(f'config.augment.{name}', fields, known)
-    missing = [p for p, default in known.items() if default is inspect.Parameter.empty
-               and p not in fields]
+    missing = [
+      p for p, default in known.items() if default is inspect.Parameter.empty and p not in fields
+    ]
     if missing:
       raise ConfigError(f'config.augment.{name}: expected a value of {missing[0]}, found none')
-  chosen = [(zlib.crc32(name.encode()), function, dict(config[name]))
-            for name, function in AUGMENTS.items() if name in config]
+  chosen = [
+    (zlib.crc32(name.encode()), function, dict(config[name]))
+    for name, function in AUGMENTS.items()
+    if name in config
+  ]
 
   def augment(key, batch):
     for salt, function, fields in chosen:

@@ -94,8 +94,12 @@ def prepare(config) -> Prepared:
   source = builders.module(config.dataset.name).load(config)
   name = _dataset_name(source, config)
   builder = _FoldsBuilder(
-      source, functools.partial(_assign_folds, source, config), name,
-      skip_bad=config.on_bad_example == 'skip', data_dir=config.prepared_dir or None)
+    source,
+    functools.partial(_assign_folds, source, config),
+    name,
+    skip_bad=config.on_bad_example == 'skip',
+    data_dir=config.prepared_dir or None,
+  )
   if not builder.data_path.exists():
     print(f'preparing {len(source.ids)} tracks in {builder.data_path}', flush=True)
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads.
@@ -105,11 +109,17 @@ def prepare(config) -> Prepared:
 
 def _dataset_name(source: Source, config) -> str:
   contents = dict(
-      format=_FORMAT, parameters=source.parameters, manifest=source.manifest,
-      ids=source.ids.tolist(), groups=source.groups.tolist(), label_names=source.label_names,
-      labels=hashlib.sha256(np.packbits(source.labels).tobytes()).hexdigest(),
-      num_folds=config.num_folds, split_seed=config.split_seed,
-      on_bad_example=config.on_bad_example)
+    format=_FORMAT,
+    parameters=source.parameters,
+    manifest=source.manifest,
+    ids=source.ids.tolist(),
+    groups=source.groups.tolist(),
+    label_names=source.label_names,
+    labels=hashlib.sha256(np.packbits(source.labels).tobytes()).hexdigest(),
+    num_folds=config.num_folds,
+    split_seed=config.split_seed,
+    on_bad_example=config.on_bad_example,
+  )
   digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
   return f'{source.name}-{source.preparation}-{digest[:12]}'
 
@@ -127,38 +137,52 @@ class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
   VERSION = tfds.core.Version('1.0.0')
 
   def __init__(
-      self, source: Source, assign: Callable[[], list[np.ndarray]], name: str, *,
-      skip_bad: bool, data_dir: str | None):
+    self,
+    source: Source,
+    assign: Callable[[], list[np.ndarray]],
+    name: str,
+    *,
+    skip_bad: bool,
+    data_dir: str | None,
+  ):
     self._source, self._assign, self._skip_bad = source, assign, skip_bad
     self._skipped = []
     super().__init__(
-        config=tfds.core.BuilderConfig(name=name, version=self.VERSION),
-        data_dir=data_dir, file_format='array_record')
+      config=tfds.core.BuilderConfig(name=name, version=self.VERSION),
+      data_dir=data_dir,
+      file_format='array_record',
+    )
 
   def _info(self) -> tfds.core.DatasetInfo:
     source = self._source
     return tfds.core.DatasetInfo(
-        builder=self,
-        description='Made by musicjax from raw files.',
-        features=tfds.features.FeaturesDict({
-            'id': tfds.features.Text(),
-            'track': tfds.features.Text(),
-            # Without an encoding TFDS stores arrays as lists of numbers: large and slow.
-            'inputs': tfds.features.Tensor(
-                shape=source.input_shape, dtype=np.dtype(source.input_dtype), encoding='bytes'),
-            'labels': tfds.features.Tensor(
-                shape=(len(source.label_names),), dtype=np.uint8, encoding='bytes'),
-        }))
+      builder=self,
+      description='Made by musicjax from raw files.',
+      features=tfds.features.FeaturesDict(
+        {
+          'id': tfds.features.Text(),
+          'track': tfds.features.Text(),
+          # Without an encoding TFDS stores arrays as lists of numbers: large and slow.
+          'inputs': tfds.features.Tensor(
+            shape=source.input_shape, dtype=np.dtype(source.input_dtype), encoding='bytes'
+          ),
+          'labels': tfds.features.Tensor(
+            shape=(len(source.label_names),), dtype=np.uint8, encoding='bytes'
+          ),
+        }
+      ),
+    )
 
   def _shard_iterators_per_split(self, dl_manager):
     del dl_manager  # Raw files are local.
     folds = self._assign()
     self._progress = tqdm.tqdm(total=sum(map(len, folds)), desc='Preparing', unit=' examples')
     return {
-        f'fold_{fold}': [
-            functools.partial(self._examples, shard)
-            for shard in np.array_split(rows, -(-len(rows) // _ROWS_A_SHARD))
-        ] for fold, rows in enumerate(folds)
+      f'fold_{fold}': [
+        functools.partial(self._examples, shard)
+        for shard in np.array_split(rows, -(-len(rows) // _ROWS_A_SHARD))
+      ]
+      for fold, rows in enumerate(folds)
     }
 
   def _examples(self, rows: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -170,12 +194,15 @@ class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
           raise inputs
         self._skipped.append((source.ids[row], str(inputs)))
         continue
-      yield row, {
+      yield (
+        row,
+        {
           'id': source.ids[row],
           'track': source.ids[row],
           'inputs': inputs,
           'labels': source.labels[row].astype(np.uint8),
-      }
+        },
+      )
 
   def _download_and_prepare(self, dl_manager, download_config=None) -> None:
     """Adds the index to what TFDS renames into place at the end, all or nothing."""
@@ -195,12 +222,14 @@ def _build_index(builder: _FoldsBuilder, paths: list[str]) -> Index:
   lengths = [builder.info.splits[f'fold_{f}'].num_examples for f in range(len(builder.info.splits))]
   folds = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
   frame_bytes = builder.info.features['inputs'].np_dtype.itemsize * int(
-      np.prod(builder.info.features['inputs'].shape[1:], dtype=int))
+    np.prod(builder.info.features['inputs'].shape[1:], dtype=int)
+  )
   columns = {'id': [], 'track': [], 'length': [], 'labels': []}
   reader = array_record_data_source.ArrayRecordDataSource(paths)
   for start in range(0, len(reader), 256):
-    batch = parse_records(tf.constant(reader.__getitems__(
-        range(start, min(start + 256, len(reader))))))
+    batch = parse_records(
+      tf.constant(reader.__getitems__(range(start, min(start + 256, len(reader)))))
+    )
     columns['id'].append(batch['id'].numpy().astype(str))
     columns['track'].append(batch['track'].numpy().astype(str))
     columns['length'].append(tf.strings.length(batch['inputs']).numpy() // frame_bytes)
@@ -208,12 +237,12 @@ def _build_index(builder: _FoldsBuilder, paths: list[str]) -> Index:
   columns = {name: np.concatenate(parts) for name, parts in columns.items()}
   order = np.argsort(columns['id'])
   return Index(
-      ids=columns['id'][order],
-      tracks=columns['track'][order],
-      folds=folds[order],
-      positions=order.astype(np.int64),
-      lengths=columns['length'][order].astype(np.int32),
-      labels=columns['labels'][order],
+    ids=columns['id'][order],
+    tracks=columns['track'][order],
+    folds=folds[order],
+    positions=order.astype(np.int64),
+    lengths=columns['length'][order].astype(np.int32),
+    labels=columns['labels'][order],
   )
 
 
@@ -221,7 +250,8 @@ def parse_records(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
   """Splits serialised examples [batch] into `id`, `track`, and the bytes of `inputs`, `labels`."""
   feature = tf.io.FixedLenFeature([], tf.string)
   return tf.io.parse_example(
-      serialized, {name: feature for name in ('id', 'track', 'inputs', 'labels')})
+    serialized, {name: feature for name in ('id', 'track', 'inputs', 'labels')}
+  )
 
 
 def _write_index(index: Index, path: Path) -> None:
@@ -236,13 +266,13 @@ def _open(builder: _FoldsBuilder, source: Source) -> Prepared:
     skipped = tuple(map(tuple, list(csv.reader(file))[1:]))
   paths = [p for fold in range(len(builder.info.splits)) for p in builder.shard_paths(fold)]
   return Prepared(
-      fingerprint=builder.builder_config.name,
-      directory=Path(builder.data_path),
-      index=index,
-      records=array_record_data_source.ArrayRecordDataSource(paths),
-      label_names=source.label_names,
-      input_shape=source.input_shape,
-      input_dtype=source.input_dtype,
-      parameters=dict(source.parameters),
-      skipped=skipped,
+    fingerprint=builder.builder_config.name,
+    directory=Path(builder.data_path),
+    index=index,
+    records=array_record_data_source.ArrayRecordDataSource(paths),
+    label_names=source.label_names,
+    input_shape=source.input_shape,
+    input_dtype=source.input_dtype,
+    parameters=dict(source.parameters),
+    skipped=skipped,
   )

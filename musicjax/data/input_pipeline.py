@@ -61,8 +61,10 @@ def num_steps(num_train_examples: int, config) -> tuple[int, float]:
   per_epoch = num_train_examples / config.batch_size
   steps = config.num_train_steps or round(config.num_epochs * per_epoch)
   if steps < 1:
-    raise ConfigError(f'num_epochs: expected at least one batch of {config.batch_size} in '
-                      f'{config.num_epochs} epochs of {num_train_examples} examples, found none')
+    raise ConfigError(
+      f'num_epochs: expected at least one batch of {config.batch_size} in '
+      f'{config.num_epochs} epochs of {num_train_examples} examples, found none'
+    )
   return steps, per_epoch
 
 
@@ -77,8 +79,10 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
     ConfigError: if `accumulate` does not divide `batch_size`.
   """
   if config.batch_size % config.accumulate:
-    raise ConfigError(f'batch_size: expected a multiple of accumulate ({config.accumulate}), '
-                      f'found {config.batch_size}')
+    raise ConfigError(
+      f'batch_size: expected a multiple of accumulate ({config.accumulate}), '
+      f'found {config.batch_size}'
+    )
   # A config can change behind a plan's back; a plan cannot.
   batch, accumulate, seed = config.batch_size, config.accumulate, config.seed
   kept = index.lengths[rows]
@@ -113,8 +117,11 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
     starts = np.random.default_rng((seed, _CROP, step)).integers(0, room + 1)
     shape = (accumulate, batch // accumulate)
     return StepPlan(
-        rows[picked].reshape(shape), starts.reshape(shape), lengths.reshape(shape),
-        int(buckets[bucket_of[picked].max()]))
+      rows[picked].reshape(shape),
+      starts.reshape(shape),
+      lengths.reshape(shape),
+      int(buckets[bucket_of[picked].max()]),
+    )
 
   return plan
 
@@ -128,7 +135,7 @@ def eval_plan(index: Index, rows: np.ndarray, config) -> tuple[Plan, int]:
   buckets = bucket_bounds(config.buckets, index.lengths[rows].max())
   steps = -(-len(rows) // config.eval_batch_size)
   padded = np.full(steps * config.eval_batch_size, -1)
-  padded[:len(rows)] = rows
+  padded[: len(rows)] = rows
   batches = padded.reshape(steps, config.eval_batch_size)
 
   def plan(step: int) -> StepPlan:
@@ -145,7 +152,7 @@ def bucket_bounds(buckets: tuple[int, ...], longest: int) -> np.ndarray:
 
 
 def tf_batches(
-    prepared: Prepared, plan: Plan, steps: range, local: np.ndarray | slice = slice(None)
+  prepared: Prepared, plan: Plan, steps: range, local: np.ndarray | slice = slice(None)
 ) -> Iterator[Batch]:
   """Yields the batches of `steps` through tf.data, read ahead of the caller.
 
@@ -167,27 +174,36 @@ def tf_batches(
     rows, starts, lengths = rows[..., local], starts[..., local], lengths[..., local]
     # A padding row stands on the record of row 0: cheaper than a special case downstream.
     records = prepared.records.__getitems__(index.positions[np.maximum(rows, 0)].ravel())
-    return (np.array(records, dtype=object), rows.astype(np.int32), starts.astype(np.int32),
-            lengths.astype(np.int32), np.int32(time))
+    return (
+      np.array(records, dtype=object),
+      rows.astype(np.int32),
+      starts.astype(np.int32),
+      lengths.astype(np.int32),
+      np.int32(time),
+    )
 
   def batch(step):
     records, rows, starts, lengths, time = tf.numpy_function(
-        read, [step], [tf.string, tf.int32, tf.int32, tf.int32, tf.int32], stateful=False)
+      read, [step], [tf.string, tf.int32, tf.int32, tf.int32, tf.int32], stateful=False
+    )
     shape = tf.shape(rows)
     parsed = array_records.parse_records(records)
     # Cropping and padding happen on the bytes, for the whole batch at once.
     frames = tf.strings.substr(
-        parsed['inputs'], tf.reshape(starts, [-1]) * frame_bytes,
-        tf.reshape(lengths, [-1]) * frame_bytes)
+      parsed['inputs'],
+      tf.reshape(starts, [-1]) * frame_bytes,
+      tf.reshape(lengths, [-1]) * frame_bytes,
+    )
     inputs = tf.io.decode_raw(frames, prepared.input_dtype, fixed_length=time * frame_bytes)
     labels = tf.io.decode_raw(parsed['labels'], tf.uint8, fixed_length=num_classes)
     return {
-        'inputs': tf.cast(tf.reshape(
-            inputs, tf.concat([shape, [time], prepared.input_shape[1:]], 0)), tf.float32),
-        'lengths': lengths,
-        'labels': tf.cast(tf.reshape(labels, tf.concat([shape, [num_classes]], 0)), tf.float32),
-        'weights': tf.cast(rows >= 0, tf.float32),
-        'index': rows,
+      'inputs': tf.cast(
+        tf.reshape(inputs, tf.concat([shape, [time], prepared.input_shape[1:]], 0)), tf.float32
+      ),
+      'lengths': lengths,
+      'labels': tf.cast(tf.reshape(labels, tf.concat([shape, [num_classes]], 0)), tf.float32),
+      'weights': tf.cast(rows >= 0, tf.float32),
+      'index': rows,
     }
 
   dataset = tf.data.Dataset.range(steps.start, steps.stop)
@@ -215,20 +231,21 @@ def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
   features = tfds.features.FeaturesDict.from_config(str(prepared.directory))
   examples = []
   for row, start, length in zip(
-      plan.rows.ravel(), plan.starts.ravel(), plan.lengths.ravel(), strict=True):
+    plan.rows.ravel(), plan.starts.ravel(), plan.lengths.ravel(), strict=True
+  ):
     record = prepared.records[prepared.index.positions[max(row, 0)]]
     example = features.deserialize_example_np(record)
-    frames = example['inputs'][start:start + length].astype(np.float32)
+    frames = example['inputs'][start : start + length].astype(np.float32)
     inputs = np.zeros((plan.time, *frames.shape[1:]), np.float32)
     inputs[:length] = frames
     examples.append((inputs, example['labels'].astype(np.float32)))
   inputs, labels = map(np.stack, zip(*examples, strict=True))
   return {
-      'inputs': inputs.reshape(*plan.rows.shape, *inputs.shape[1:]),
-      'lengths': plan.lengths.astype(np.int32),
-      'labels': labels.reshape(*plan.rows.shape, -1),
-      'weights': (plan.rows >= 0).astype(np.float32),
-      'index': plan.rows.astype(np.int32),
+    'inputs': inputs.reshape(*plan.rows.shape, *inputs.shape[1:]),
+    'lengths': plan.lengths.astype(np.int32),
+    'labels': labels.reshape(*plan.rows.shape, -1),
+    'weights': (plan.rows >= 0).astype(np.float32),
+    'index': plan.rows.astype(np.int32),
   }
 
 
@@ -250,7 +267,7 @@ def input_statistics(prepared: Prepared, rows: np.ndarray, config) -> dict[str, 
     frames = features.deserialize_example_np(record)['inputs'].astype(np.float64)
     count += len(frames)
     total += frames.sum(axis=0)
-    squares += (frames ** 2).sum(axis=0)
+    squares += (frames**2).sum(axis=0)
   mean = total / count
-  std = np.sqrt(np.maximum(squares / count - mean ** 2, 0))
+  std = np.sqrt(np.maximum(squares / count - mean**2, 0))
   return {'mean': mean.tolist(), 'std': np.where(std > 0, std, 1).tolist()}

@@ -16,8 +16,10 @@ from musicjax.fields import check_name
 
 def names(pattern: str = '*') -> list[str]:
   """Returns the names of the models that match a glob, as `names('*transformer')`, sorted."""
-  modules = {info.name: importlib.import_module(f'{__name__}.{info.name}')
-             for info in pkgutil.iter_modules(__path__)}
+  modules = {
+    info.name: importlib.import_module(f'{__name__}.{info.name}')
+    for info in pkgutil.iter_modules(__path__)
+  }
   found = [name for name, module in modules.items() if hasattr(module, 'create_model')]
   return sorted(fnmatch.filter(found, pattern))
 

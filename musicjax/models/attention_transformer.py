@@ -90,6 +90,8 @@ def create_model(config, num_classes: int, dtype='float32') -> AttentionTransfor
   """
   model = layers.from_config(AttentionTransformer, config, num_classes, dtype)
   if model.width % (2 * model.num_heads):
-    raise ConfigError(f'config.model.width: expected a multiple of 2 num_heads = '
-                      f'{2 * model.num_heads}, found {model.width}')
+    raise ConfigError(
+      f'config.model.width: expected a multiple of 2 num_heads = '
+      f'{2 * model.num_heads}, found {model.width}'
+    )
   return model

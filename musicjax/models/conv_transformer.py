@@ -93,7 +93,9 @@ def create_model(config, num_classes: int, dtype='float32') -> ConvTransformer:
   """
   model = layers.from_config(ConvTransformer, config, num_classes, dtype)
   if model.width % model.num_heads:
-    raise ConfigError(f'config.model.width: expected a multiple of num_heads = {model.num_heads}, '
-                      f'or 0 for the width of the inputs; found {model.width}')
+    raise ConfigError(
+      f'config.model.width: expected a multiple of num_heads = {model.num_heads}, '
+      f'or 0 for the width of the inputs; found {model.width}'
+    )
   # A config read back from JSON holds lists, which a hashable module must not.
   return model.clone(branches=tuple(tuple(kernels) for kernels in model.branches))

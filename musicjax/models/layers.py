@@ -83,8 +83,10 @@ class BatchNorm(nn.Module):
       var = jnp.square(x - mean).mean(axes)
       if not self.is_initializing():
         if count < 2:
-          raise ConfigError('config.batch_size / accumulate: expected at least 2 examples a '
-                            f'micro-batch for BatchNorm, found {count}')
+          raise ConfigError(
+            'config.batch_size / accumulate: expected at least 2 examples a '
+            f'micro-batch for BatchNorm, found {count}'
+          )
         unbiased = var * (count / (count - 1))
         running_mean.value += self.momentum * (mean - running_mean.value)
         running_var.value += self.momentum * (unbiased - running_var.value)

@@ -102,11 +102,15 @@ def test_probability_is_the_share_of_examples_that_change(function):
   np.testing.assert_array_equal(never['labels'], batch['labels'])
   np.testing.assert_array_equal(never['lengths'], batch['lengths'])
 
-  share = np.mean([
-    (function(jax.random.key(seed), batch, alpha=1.0, probability=0.3)['labels']
-     != batch['labels']).any(axis=1)
-    for seed in range(60)
-  ])
+  share = np.mean(
+    [
+      (
+        function(jax.random.key(seed), batch, alpha=1.0, probability=0.3)['labels']
+        != batch['labels']
+      ).any(axis=1)
+      for seed in range(60)
+    ]
+  )
   # At most 0.3; less by partners that are the example itself (1/8) and by spans of no frame.
   assert 0.1 < share < 0.36
 

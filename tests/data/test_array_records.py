@@ -94,7 +94,8 @@ def test_changed_raw_data_leads_to_another_dataset(folder, tmp_path, change):
 
 
 @pytest.mark.parametrize(
-    'fields', [{'num_folds': 4}, {'split_seed': 1}, {'on_bad_example': 'skip'}])
+  'fields', [{'num_folds': 4}, {'split_seed': 1}, {'on_bad_example': 'skip'}]
+)
 def test_changed_preparation_leads_to_another_dataset(folder, tmp_path, fields):
   assert prepare(folder, tmp_path, **fields).fingerprint != prepare(folder, tmp_path).fingerprint
 
@@ -106,12 +107,12 @@ def test_a_moved_folder_is_the_same_dataset(folder, tmp_path):
 
 
 BROKEN = {
-    'dtype': (lambda: np.zeros((5, 8)), 'expected float32 [frames, width], found float64 [5, 8]'),
-    'rank': (lambda: np.zeros(8, np.float32), 'found float32 [8]'),
-    'width': (lambda: np.zeros((5, 7), np.float32), 'expected width 8, found 7'),
-    'empty': (lambda: np.zeros((0, 8), np.float32), 'expected at least one frame, found [0, 8]'),
-    'nan': (lambda: np.full((5, 8), np.nan, np.float32), 'expected finite values'),
-    'objects': (lambda: np.array([[{}]], dtype=object), 'expected a .npy file'),
+  'dtype': (lambda: np.zeros((5, 8)), 'expected float32 [frames, width], found float64 [5, 8]'),
+  'rank': (lambda: np.zeros(8, np.float32), 'found float32 [8]'),
+  'width': (lambda: np.zeros((5, 7), np.float32), 'expected width 8, found 7'),
+  'empty': (lambda: np.zeros((0, 8), np.float32), 'expected at least one frame, found [0, 8]'),
+  'nan': (lambda: np.full((5, 8), np.nan, np.float32), 'expected finite values'),
+  'objects': (lambda: np.array([[{}]], dtype=object), 'expected a .npy file'),
 }
 
 
@@ -133,12 +134,12 @@ def test_a_bad_file_is_named_or_left_out_as_the_policy_says(folder, tmp_path, ca
 
 
 TABLES = {
-    'missing column': ('track,labels\n1,2\n', "expected columns ['track', 'tags']"),
-    'no rows': ('track,tags\n', 'expected at least one row'),
-    'twice': ('track,tags\n1,2\n1,3\n', "expected every track once, found '1' twice"),
-    'words': ('track,tags\n1,"2,rock"\n', 'expected numbers joined by commas'),
-    'negative': ('track,tags\n1,-2\n2,3\n', 'tags of track 1: expected numbers in 0..3, found -2'),
-    'empty': ('', 'expected a UTF-8 CSV table'),
+  'missing column': ('track,labels\n1,2\n', "expected columns ['track', 'tags']"),
+  'no rows': ('track,tags\n', 'expected at least one row'),
+  'twice': ('track,tags\n1,2\n1,3\n', "expected every track once, found '1' twice"),
+  'words': ('track,tags\n1,"2,rock"\n', 'expected numbers joined by commas'),
+  'negative': ('track,tags\n1,-2\n2,3\n', 'tags of track 1: expected numbers in 0..3, found -2'),
+  'empty': ('', 'expected a UTF-8 CSV table'),
 }
 
 

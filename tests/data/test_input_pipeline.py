@@ -8,11 +8,11 @@ from musicjax.errors import ConfigError
 from tests.conftest import make_config
 
 VARIANTS = {
-    'plain': {},
-    'cropped': {'crop_frames': 6},
-    'bucketed': {'buckets': (8, 16), 'bucket_window': 4, 'crop_frames': 0},
-    'accumulated': {'accumulate': 2, 'buckets': (10,), 'bucket_window': 3, 'crop_frames': 12},
-    'other fold': {'fold': 3, 'crop_frames': 0},
+  'plain': {},
+  'cropped': {'crop_frames': 6},
+  'bucketed': {'buckets': (8, 16), 'bucket_window': 4, 'crop_frames': 0},
+  'accumulated': {'accumulate': 2, 'buckets': (10,), 'bucket_window': 3, 'crop_frames': 12},
+  'other fold': {'fold': 3, 'crop_frames': 0},
 }
 
 
@@ -52,12 +52,15 @@ def test_a_later_start_yields_the_same_batches(config):
 def test_hosts_hold_disjoint_parts_of_the_same_global_batch(config):
   whole, *_ = train_batches(config, range(5))
   size = config.batch_size // config.accumulate
-  halves = [train_batches(config, range(5), np.arange(size)[half])[0]
-            for half in (slice(0, size // 2), slice(size // 2, size))]
+  halves = [
+    train_batches(config, range(5), np.arange(size)[half])[0]
+    for half in (slice(0, size // 2), slice(size // 2, size))
+  ]
   for step, batch in enumerate(whole):
     for key, value in batch.items():
       np.testing.assert_array_equal(
-          np.concatenate([half[step][key] for half in halves], axis=1), value, err_msg=key)
+        np.concatenate([half[step][key] for half in halves], axis=1), value, err_msg=key
+      )
 
 
 def test_every_example_comes_once_an_epoch_and_none_is_dropped(config):
@@ -66,8 +69,9 @@ def test_every_example_comes_once_an_epoch_and_none_is_dropped(config):
   steps = int(np.lcm(len(rows), config.batch_size * config.bucket_window)) // config.batch_size
   epochs = steps * config.batch_size // len(rows)
   seen = np.concatenate([plan(step).rows.ravel() for step in range(steps)])
-  np.testing.assert_array_equal(np.bincount(seen, minlength=rows.max() + 1)[rows],
-                                np.full(len(rows), epochs))
+  np.testing.assert_array_equal(
+    np.bincount(seen, minlength=rows.max() + 1)[rows], np.full(len(rows), epochs)
+  )
   assert set(seen) == set(rows)
 
 
@@ -76,7 +80,7 @@ def test_epochs_are_shuffled_differently_and_by_the_seed(yandex_folder, prepared
   _, plan, _, rows = train_batches(config, range(1))
   steps = len(rows) // np.gcd(len(rows), config.batch_size)
   order = np.concatenate([plan(step).rows.ravel() for step in range(2 * steps)])
-  first, second = order[:len(rows)], order[len(rows):2 * len(rows)]
+  first, second = order[: len(rows)], order[len(rows) : 2 * len(rows)]
   assert sorted(first) == sorted(second)
   assert not np.array_equal(first, second)
   config.seed = 1
@@ -112,8 +116,7 @@ def test_crops_lie_within_the_track_and_differ_by_step(yandex_folder, prepared_d
   assert max(map(len, starts.values())) > 3
 
 
-def test_evaluation_reads_every_example_once_and_fills_up_with_padding(
-    yandex_folder, prepared_dir):
+def test_evaluation_reads_every_example_once_and_fills_up_with_padding(yandex_folder, prepared_dir):
   config = make_config(yandex_folder, prepared_dir, eval_batch_size=7, buckets=(8, 16))
   prepared = array_records.prepare(config)
   for rows in input_pipeline.split_rows(prepared.index, config).values():
@@ -144,9 +147,9 @@ def test_statistics_are_those_of_the_training_fold(yandex_folder, prepared_dir):
   config = make_config(yandex_folder, prepared_dir, normalize='per_feature')
   prepared = array_records.prepare(config)
   rows = input_pipeline.split_rows(prepared.index, config)['train']
-  frames = np.concatenate([
-      np.load(yandex_folder / 'track_embeddings' / f'{prepared.index.ids[row]}.npy')
-      for row in rows])
+  frames = np.concatenate(
+    [np.load(yandex_folder / 'track_embeddings' / f'{prepared.index.ids[row]}.npy') for row in rows]
+  )
   found = input_pipeline.input_statistics(prepared, rows, config)
   np.testing.assert_allclose(found['mean'], frames.mean(axis=0, dtype=np.float64), atol=1e-9)
   np.testing.assert_allclose(found['std'], frames.std(axis=0, dtype=np.float64), rtol=1e-6)

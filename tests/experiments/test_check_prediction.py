@@ -17,8 +17,11 @@ def check(folder, text, tags=3):
   (folder / 'prediction.csv').write_text(text)
   (folder / 'test.csv').write_text('track\n7\n03\n')
   return subprocess.run(
-      [sys.executable, CHECKER, folder / 'prediction.csv', folder / 'test.csv', f'--tags={tags}'],
-      capture_output=True, text=True, check=False)
+    [sys.executable, CHECKER, folder / 'prediction.csv', folder / 'test.csv', f'--tags={tags}'],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
 
 
 def test_accepts_a_right_submission(tmp_path):
@@ -32,7 +35,9 @@ def test_accepts_what_the_package_writes(tmp_path):
   assert check(tmp_path, path.read_text(), tags=256).returncode == 0
 
 
-@pytest.mark.parametrize('old, new, told', [
+@pytest.mark.parametrize(
+  'old, new, told',
+  [
     ('track,prediction', 'track,predictions', 'expected the header'),
     ('track,prediction', 'prediction,track', 'expected the header'),
     ('03,"1e-07,0.25,0.75"\n', '', 'expected 2 rows'),
@@ -48,7 +53,9 @@ def test_accepts_what_the_package_writes(tmp_path):
     ('0,0.5,1', '-0.1,0.5,1', 'line 2: tag 0: expected a probability'),
     ('0,0.5,1', '0,high,1', "line 2: tag 1: expected a probability, found 'high'"),
     (RIGHT, '', 'cannot be read'),
-], ids=lambda value: value.replace('\n', ' ')[:24])
+  ],
+  ids=lambda value: value.replace('\n', ' ')[:24],
+)
 def test_names_each_fault_in_one_line(tmp_path, old, new, told):
   result = check(tmp_path, RIGHT.replace(old, new, 1))
   assert result.returncode == 1
@@ -59,6 +66,7 @@ def test_names_each_fault_in_one_line(tmp_path, old, new, told):
 def test_names_a_missing_file(tmp_path):
   result = check(tmp_path, RIGHT)
   (tmp_path / 'prediction.csv').unlink()
-  result = subprocess.run([sys.executable, *result.args[1:]], capture_output=True, text=True,
-                          check=False)
+  result = subprocess.run(
+    [sys.executable, *result.args[1:]], capture_output=True, text=True, check=False
+  )
   assert result.returncode == 1 and 'cannot be read' in result.stdout

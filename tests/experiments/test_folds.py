@@ -18,7 +18,8 @@ def test_every_fold_is_run_once_and_tabled(config, tmp_path, capsys):
   rows = list(csv.DictReader((tmp_path / 'folds.csv').open()))
   assert [(row['fold'], row['seed']) for row in rows] == [('0', '4'), ('1', '4'), ('2', '4')]
   assert [float(row['test_map_macro']) for row in rows] == [
-      final['test']['map_macro'] for final in runs.values()]
+    final['test']['map_macro'] for final in runs.values()
+  ]
   table = (tmp_path / 'folds.md').read_text()
 
   capsys.readouterr()

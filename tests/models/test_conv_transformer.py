@@ -176,9 +176,7 @@ def test_ten_adamw_steps_equal_torch(model):
   real = jax.tree.map(lambda g: np.abs(g) > 1e-6, flax_variables(golden['first_grad'])['params'])
   assert np.mean(np.concatenate([x.ravel() for x in jax.tree.leaves(real)])) > 0.95
   ours, theirs = (jax.tree.map(np.multiply, moved, real) for moved in (ours, theirs))
-  errors |= relative_errors(
-    jax.tree.map(np.add, start, ours), jax.tree.map(np.add, start, theirs)
-  )
+  errors |= relative_errors(jax.tree.map(np.add, start, ours), jax.tree.map(np.add, start, theirs))
   assert max(errors.values()) <= TOLERANCE, max(errors.items(), key=lambda item: item[1])
 
   # Their updates too: a parameter of about 1 is kept to 6e-8 at each step and moves by 1e-3 in all,

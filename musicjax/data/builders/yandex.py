@@ -38,27 +38,28 @@ def load(config) -> Source:
     return ((int(row), array) for row, (_, array) in zip(rows, arrays, strict=True))
 
   return Source(
-      name='yandex',
-      preparation='float32',
-      parameters={},
-      manifest=_manifest(paths),
-      ids=tracks,
-      groups=tracks,
-      labels=labels,
-      label_names=label_names,
-      input_shape=(None, width),
-      input_dtype='float32',
-      read=read,
+    name='yandex',
+    preparation='float32',
+    parameters={},
+    manifest=_manifest(paths),
+    ids=tracks,
+    groups=tracks,
+    labels=labels,
+    label_names=label_names,
+    input_shape=(None, width),
+    input_dtype='float32',
+    read=read,
   )
 
 
 def read_inputs(
-    paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
+  paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
   """Yields (path, [frames, width] float32 or the error) for .npy files and folders of them."""
   del parameters  # Embeddings are used as they are.
   files = itertools.chain.from_iterable(
-      sorted(path.glob('**/*.npy')) if path.is_dir() else [path] for path in paths)
+    sorted(path.glob('**/*.npy')) if path.is_dir() else [path] for path in paths
+  )
   return _read_embeddings(files, input_shape[1])
 
 
@@ -106,8 +107,9 @@ def _multi_hot(data_dir: Path, table: pd.DataFrame) -> tuple[np.ndarray, tuple[s
   try:
     tags = [[int(tag) for tag in row.split(',') if tag.strip()] for row in table['tags']]
   except ValueError as error:
-    raise DataError(f'{data_dir}/train.csv: tags: expected numbers joined by commas, '
-                    f'found {error}') from None
+    raise DataError(
+      f'{data_dir}/train.csv: tags: expected numbers joined by commas, found {error}'
+    ) from None
   names_file = data_dir / 'tags.txt'
   if names_file.exists():
     names = tuple(names_file.read_text(encoding='utf-8').split('\n'))
@@ -118,20 +120,24 @@ def _multi_hot(data_dir: Path, table: pd.DataFrame) -> tuple[np.ndarray, tuple[s
   for row, (track, numbers) in enumerate(zip(table['track'], tags, strict=True)):
     outside = [n for n in numbers if not 0 <= n < len(names)]
     if outside:
-      raise DataError(f'{data_dir}/train.csv: tags of track {track}: expected numbers in '
-                      f'0..{len(names) - 1}, found {outside[0]}')
+      raise DataError(
+        f'{data_dir}/train.csv: tags of track {track}: expected numbers in '
+        f'0..{len(names) - 1}, found {outside[0]}'
+      )
     labels[row, numbers] = True
   return labels, names
 
 
 def _manifest(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
   """Returns (name, bytes, mtime in ns) a file; -1 where it is missing."""
+
   def entry(path):
     try:
       stat = path.stat()
       return path.name, stat.st_size, stat.st_mtime_ns
     except FileNotFoundError:
       return path.name, -1, -1
+
   return tuple(map(entry, paths))
 
 
@@ -144,7 +150,7 @@ def _embedding_width(paths: Sequence[Path]) -> int:
 
 
 def _read_embeddings(
-    paths: Iterable[Path], width: int
+  paths: Iterable[Path], width: int
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
   """Reads files side by side, in order, a bounded number ahead."""
   paths = iter(paths)
