@@ -3,25 +3,20 @@
   python experiments/folds.py --config=configs/yandex.py:baseline --workdir=runs/emotify/baseline \
     --seeds=0,1,2 --config.data_dir=DIR --config.batch_size=32
 
-Each run has a workdir of its own, `fold_<f>_seed_<s>`, where it resumes and is left alone once it
-is complete: the same command goes on with what is missing. `config.fold` and `config.seed` are set
-here. At the end `folds.md` and `folds.csv` hold `config.select_metric` of the test folds.
+Runs live in `<workdir>/fold_<f>_seed_<s>`; the same command goes on with what is missing.
+`config.fold` and `config.seed` are set here; `folds.md` and `folds.csv` hold
+`config.select_metric` of the test folds.
 """
 
-import csv
-import os
 import sys
 from pathlib import Path
 from typing import Any
-
-# As in musicjax/main.py: TensorFlow only reads data here.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 
 import numpy as np
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from musicjax import backends
 from musicjax.errors import ConfigError, DataError
 
 Runs = dict[tuple[int, int], dict[str, Any]]  # (fold, seed) -> what `metrics.json` holds.
@@ -34,6 +29,7 @@ def run_folds(config: ConfigDict, workdir: Path, seeds: list[int]) -> Runs:
     ConfigError, DataError, FloatingPointError: as training does, with the run's workdir as a note.
   """
   from musicjax import train  # Slow to import: flags are checked before.
+
   runs = {}
   for seed in seeds:
     for fold in range(config.num_folds):
@@ -48,11 +44,11 @@ def run_folds(config: ConfigDict, workdir: Path, seeds: list[int]) -> Runs:
         raise
   metric = config.select_metric
   (workdir / 'folds.md').write_text(markdown(runs, metric), encoding='utf-8')
-  with (workdir / 'folds.csv').open('w', newline='', encoding='utf-8') as file:
-    csv.writer(file).writerows([
-        ('fold', 'seed', f'validation_{metric}', f'test_{metric}', 'reported_step', 'seconds'),
-        *((fold, seed, final['validation'][metric], final['test'][metric], final['reported_step'],
-           f'{final["seconds"]:.1f}') for (fold, seed), final in sorted(runs.items()))])
+  lines = [f'fold,seed,validation_{metric},test_{metric},reported_step,seconds']
+  for (fold, seed), run in sorted(runs.items()):
+    scores = f'{run["validation"][metric]},{run["test"][metric]}'
+    lines.append(f'{fold},{seed},{scores},{run["reported_step"]},{run["seconds"]:.1f}')
+  (workdir / 'folds.csv').write_text('\n'.join(lines) + '\n', encoding='utf-8')
   return runs
 
 
@@ -62,13 +58,15 @@ def markdown(runs: Runs, metric: str) -> str:
   values = np.array([[runs[f, s]['test'][metric] for s in seeds] for f in folds], float)
   seconds = np.array([[runs[f, s]['seconds'] for s in seeds] for f in folds])
   by_fold = values.mean(axis=1)
-  spread = by_fold.std(ddof=1) if len(folds) > 1 else float('nan')
-  rows = [('fold', *(f'seed {s}' for s in seeds), 'mean', 'seconds'),
-          ('---',) + ('---:',) * (len(seeds) + 2)]
+  rows = [
+    ('fold', *(f'seed {s}' for s in seeds), 'mean', 'seconds'),
+    ('---',) + ('---:',) * (len(seeds) + 2),
+  ]
   for fold, row, mean, time in zip(folds, values, by_fold, seconds.sum(axis=1), strict=True):
     rows.append((f'{fold}', *(f'{value:.4f}' for value in row), f'{mean:.4f}', f'{time:.0f}'))
-  rows.append(('mean', *(f'{value:.4f}' for value in values.mean(axis=0)),
-               f'{by_fold.mean():.4f} ± {spread:.4f}', f'{seconds.sum():.0f}'))
+  overall = f'{by_fold.mean():.4f} ± {by_fold.std(ddof=1):.4f}'
+  by_seed = (f'{value:.4f}' for value in values.mean(axis=0))
+  rows.append(('mean', *by_seed, overall, f'{seconds.sum():.0f}'))
   table = '\n'.join(f'| {" | ".join(row)} |' for row in rows)
   return f'Test {metric}; ±: standard deviation over {len(folds)} folds.\n\n{table}\n'
 
@@ -78,11 +76,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'expected flags alone, found {argv[1]!r}')
   if not flags.FLAGS['verbosity'].present:
     logging.set_verbosity(logging.ERROR)
-  import jax
-  import tensorflow as tf
-  tf.config.set_visible_devices([], 'GPU')
-  jax.config.update('jax_compilation_cache_dir', os.path.expanduser('~/.cache/musicjax/xla'))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+  backends.set_up()
   workdir = Path(flags.FLAGS.workdir)
   try:
     run_folds(flags.FLAGS.config, workdir, [int(seed) for seed in flags.FLAGS.seeds])
@@ -96,7 +90,10 @@ if __name__ == '__main__':
   config_flags.DEFINE_config_file('config', None, 'A file of configs/, with :variant.')
   flags.DEFINE_string('workdir', None, 'Folder of the runs and the tables.')
   flags.DEFINE_list('seeds', ['0'], 'Of initialisation, batch order, augmentation and dropout.')
-  flags.register_validator('seeds', lambda seeds: seeds and all(s.isdecimal() for s in seeds),
-                           'expected integers, separated by commas')
+  flags.register_validator(
+    'seeds',
+    lambda seeds: seeds and all(s.isdecimal() for s in seeds),
+    'expected integers, separated by commas',
+  )
   flags.mark_flags_as_required(['config', 'workdir'])
   app.run(main)

@@ -134,6 +134,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
   # The report, on the checkpoint that validation chose.
   saved.wait()
+  signal.signal(signal.SIGTERM, signal.SIG_DFL)  # There is nothing left to save.
   fingerprint, last_step = train_state.fingerprint(state), int(state.step)
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
   scores = {

@@ -36,7 +36,7 @@ def test_accepts_what_the_package_writes(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'old, new, told',
+  ('old', 'new', 'told'),
   [
     ('track,prediction', 'track,predictions', 'expected the header'),
     ('track,prediction', 'prediction,track', 'expected the header'),
@@ -60,7 +60,8 @@ def test_names_each_fault_in_one_line(tmp_path, old, new, told):
   result = check(tmp_path, RIGHT.replace(old, new, 1))
   assert result.returncode == 1
   assert told in result.stdout
-  assert result.stdout.count('\n') == 1 and not result.stderr
+  assert result.stdout.count('\n') == 1
+  assert not result.stderr
 
 
 def test_names_a_missing_file(tmp_path):
@@ -69,4 +70,5 @@ def test_names_a_missing_file(tmp_path):
   result = subprocess.run(
     [sys.executable, *result.args[1:]], capture_output=True, text=True, check=False
   )
-  assert result.returncode == 1 and 'cannot be read' in result.stdout
+  assert result.returncode == 1
+  assert 'cannot be read' in result.stdout

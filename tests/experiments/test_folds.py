@@ -9,7 +9,7 @@ from tests.conftest import make_config
 
 @pytest.fixture
 def config(yandex_folder, prepared_dir):
-  return make_config(yandex_folder, prepared_dir, num_folds=3)
+  return make_config(yandex_folder, prepared_dir, num_folds=3, num_train_steps=1)
 
 
 def test_every_fold_is_run_once_and_tabled(config, tmp_path, capsys):
