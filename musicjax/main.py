@@ -52,13 +52,16 @@ def main(argv: list[str]) -> None:
       raise
     print(f'error: {error}', file=sys.stderr)
     sys.exit(2)
+  except FloatingPointError as error:
+    print(f'stopped: {error}', file=sys.stderr)
+    sys.exit(1)
 
 
 def run() -> None:
   """Does what the flags say; imports only what that needs.
 
   Raises:
-    ConfigError, DataError: what the user can mend.
+    ConfigError, DataError, FloatingPointError: what the user must know, in one line.
   """
   if FLAGS.list_models is not None:
     from musicjax import models
@@ -81,8 +84,7 @@ def run() -> None:
     return train.train_and_evaluate(FLAGS.config, workdir)
   config = workdir_lib.read_config(workdir, FLAGS.config)
   if FLAGS.mode == 'evaluate':
-    result = evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint)
-    print(json.dumps(result, indent=2))
+    print(json.dumps(evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint), indent=2))
   else:
     print(predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs))
 

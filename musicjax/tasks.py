@@ -22,6 +22,11 @@ class Task:
   activation: Callable[[jax.Array], jax.Array]
   metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
+  @property
+  def metric_names(self) -> list[str]:
+    """What `metrics` returns."""
+    return list(self.metrics(np.eye(2), np.eye(2, dtype=bool)))
+
 
 _TASKS = {
   'multi_label': Task(jax.nn.sigmoid, metrics.multi_label),

@@ -20,7 +20,7 @@ from musicjax.checkpoints import Checkpoints
 from musicjax.clock import Clock
 from musicjax.data import array_records, input_pipeline
 from musicjax.data.array_records import Prepared
-from musicjax.errors import ConfigError
+from musicjax.fields import check_name
 from musicjax.train_step import Batch
 
 _AHEAD = 8  # Steps the host may run ahead of the losses it has looked at.
@@ -57,6 +57,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
+  check_name('config.select_metric', config.select_metric, parts.task.metric_names)
   saved = Checkpoints(workdir / 'checkpoints', read_only=False)
   abstract_state = jax.eval_shape(parts.init)
   if saved.latest_step is None:
@@ -77,7 +78,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   batches = _device_batches(prepared, rows['train'], config, mesh, range(first_step, steps))
   clock = Clock(first_step, steps, config.batch_size)
   unchecked = collections.deque()
-  preempted = _sigterm_event()
+  preempted = threading.Event()
+  _on_sigterm(lambda *_: preempted.set())
   stopped = _stopped_early(state, config)
   for step in range(first_step + 1, steps + 1):  # Updates done once this one is.
     if stopped:
@@ -134,7 +136,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
   # The report, on the checkpoint that validation chose.
   saved.wait()
-  signal.signal(signal.SIGTERM, signal.SIG_DFL)  # There is nothing left to save.
+  _on_sigterm(signal.SIG_DFL)  # There is nothing left to save.
   fingerprint, last_step = train_state.fingerprint(state), int(state.step)
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
   scores = {
@@ -219,10 +221,6 @@ def _last_evaluation(step: int, eval_every: int) -> int:
 
 def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mesh: Mesh):
   """Returns the state with the evaluation's result in its progress."""
-  if config.select_metric not in values:
-    raise ConfigError(
-      f'select_metric: expected one of {", ".join(values)}, found {config.select_metric!r}'
-    )
   progress = train_state.after_evaluation(
     jax.device_get(state.progress), values[config.select_metric], step, config
   )
@@ -237,9 +235,7 @@ def _stopped_early(state, config: ConfigDict) -> bool:
   return 0 < config.early_stopping <= int(state.progress.evals_since_best)
 
 
-def _sigterm_event() -> threading.Event:
-  """Returns an event that SIGTERM, the notice of preemption, sets."""
-  event = threading.Event()
+def _on_sigterm(handler) -> None:
+  """Sets what the notice of preemption does, where this is the main thread."""
   if threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGTERM, lambda *_: event.set())
-  return event
+    signal.signal(signal.SIGTERM, handler)
