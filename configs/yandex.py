@@ -18,10 +18,12 @@ Variants:
 from ml_collections import ConfigDict
 
 from musicjax.config import base_config
+from musicjax.fields import check_name
 
 
 def get_config(variant: str = '') -> ConfigDict:
   """Returns the config of a variant."""
+  check_name('variant', variant, ('', 'baseline', 'test'))
   config = base_config()
   config.dataset.name = 'yandex'
   config.task = 'multi_label'

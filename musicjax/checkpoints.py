@@ -1,10 +1,13 @@
 """Saves and restores train states; the only file that imports orbax."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
+import jaxlib
 import orbax.checkpoint as ocp
 from jax.sharding import Sharding
 
@@ -51,16 +54,27 @@ class Checkpoints:
     """The newest step saved, None where there is none."""
     return self._manager.latest_step()
 
-  def save(self, state: TrainState) -> None:
-    """Saves under the state's own step; does nothing where that is saved already."""
+  def save(self, state: TrainState, seconds: float) -> None:
+    """Saves under the state's own step; does nothing where that is saved already.
+
+    Args:
+      state: of the run.
+      seconds: of training so far, over all starts.
+    """
     step = int(state.step)
     if step == self.latest_step:
       return
     best_step = int(state.progress.best_step)
     self._policy.best_step = best_step
     self._manager.save(
-      step, args=ocp.args.StandardSave(state), custom_metadata={'best_step': best_step}
+      step,
+      args=ocp.args.StandardSave(state),
+      custom_metadata={'best_step': best_step, 'seconds': seconds, 'topology': topology()},
     )
+
+  def metadata(self, which: str) -> dict[str, Any]:
+    """Returns {best_step, seconds, topology} of a checkpoint."""
+    return self._manager.metadata(self.resolve(which)).custom_metadata
 
   def resolve(self, which: str) -> int:
     """Returns the step that `best`, `latest` or a number stands for.
@@ -75,6 +89,10 @@ class Checkpoints:
       step = saved[-1]
     elif which == 'best':
       step = self._manager.metadata(saved[-1]).custom_metadata['best_step']
+      if not step:
+        raise ConfigError(
+          f'checkpoint: no evaluation yet that could be best; latest is {saved[-1]}'
+        )
     else:
       step = int(which) if which.isdecimal() else None
     if step not in saved:
@@ -95,3 +113,14 @@ class Checkpoints:
   def close(self) -> None:
     self.wait()
     self._manager.close()
+
+
+def topology() -> dict[str, Any]:
+  """Returns what the bits of a run depend on besides (config, step)."""
+  return {
+    'platform': jax.default_backend(),
+    'devices': jax.device_count(),
+    'processes': jax.process_count(),
+    'cpus': os.cpu_count(),
+    'jaxlib': jaxlib.__version__,
+  }

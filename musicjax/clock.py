@@ -8,10 +8,9 @@ from collections.abc import Iterator
 class Clock:
   """Measures throughput and the wait for input between two reports, evaluations left out."""
 
-  def __init__(self, first_step: int, last_step: int, batch_size: int):
+  def __init__(self, first_step: int, last_step: int, batch_size: int, seconds_before: float):
     self._last_step, self._batch_size = last_step, batch_size
-    self._start = time.monotonic()
-    self._paused_in_all = 0.0
+    self._start = time.monotonic() - seconds_before
     self._warm = None  # (time, step) of the first report: compilation lies before it.
     self._reset(first_step)
 
@@ -21,13 +20,8 @@ class Clock:
 
   @property
   def seconds(self) -> float:
-    """Since the clock was made."""
+    """Of this start and those before it, evaluations included."""
     return time.monotonic() - self._start
-
-  @property
-  def training_seconds(self) -> float:
-    """Since the clock was made, without what was paused."""
-    return max(self.seconds - self._paused_in_all, 1e-9)
 
   @contextlib.contextmanager
   def waiting_for_input(self) -> Iterator[None]:
@@ -42,7 +36,6 @@ class Clock:
     start = time.monotonic()
     yield
     self._paused += time.monotonic() - start
-    self._paused_in_all += time.monotonic() - start
 
   def report(self, step: int) -> dict[str, float]:
     """Returns `steps_per_second`, `examples_per_second` and `input_wait` (share) since the last."""

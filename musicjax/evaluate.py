@@ -45,7 +45,7 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
   """
   mesh = sharding.make_mesh()
   prepared = array_records.prepare(config)
-  dataset = workdir_lib.read_dataset(workdir, config, prepared)
+  dataset = workdir_lib.read_dataset(workdir, prepared)
   parts = system.create(config, dataset, mesh)
   state = Checkpoints(workdir / 'checkpoints', read_only=True).restore(
     which, jax.eval_shape(parts.init), sharding.replicated(mesh)

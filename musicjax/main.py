@@ -13,8 +13,7 @@ What a config holds, and which models there are:
   python -m musicjax.main --config=configs/yandex.py --show_config
   python -m musicjax.main --list_models='*transformer*'
 
-Curves: tensorboard --logdir runs. A workdir keeps the run's config: evaluation and prediction take
-it from there, and prediction with --inputs needs no data_dir.
+A workdir keeps the run's config for evaluation and prediction. Curves: tensorboard --logdir runs
 """
 
 import json
@@ -84,9 +83,10 @@ def run() -> None:
     return train.train_and_evaluate(FLAGS.config, workdir)
   config = workdir_lib.read_config(workdir, FLAGS.config)
   if FLAGS.mode == 'evaluate':
-    print(json.dumps(evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint), indent=2))
+    result = evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint)
+    train.say(json.dumps(workdir_lib.finite(result), indent=2))
   else:
-    print(predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs))
+    train.say(str(predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs)))
 
 
 def _require(*names: str) -> None:

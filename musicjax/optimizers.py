@@ -11,7 +11,7 @@ from musicjax.fields import check_name
 
 
 def create_schedule(
-  config, num_train_steps: int, steps_per_epoch: int
+  config, num_train_steps: int, steps_per_epoch: float
 ) -> Callable[[jax.Array], jax.Array]:
   """Returns the learning rate as a function of the step, counted in updates from 0.
 
@@ -20,7 +20,7 @@ def create_schedule(
       at the last step) or `exponential` (times `decay_rate` after each epoch, in steps);
       `warmup_steps`: linear from 0.
     num_train_steps: updates in all.
-    steps_per_epoch: updates an epoch.
+    steps_per_epoch: updates an epoch, which may be fractional.
 
   Raises:
     ConfigError: a schedule that there is not, or a warm-up that a cosine has no room for.

@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 import numpy as np
+import tqdm
 from ml_collections import ConfigDict
 
 from musicjax import sharding, system
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints
-from musicjax.data import builders, input_pipeline
+from musicjax.data import builders
 from musicjax.errors import ConfigError, DataError
 
 _CHUNK_BATCHES = 8  # Inputs of so many batches are held in memory and sorted by length.
@@ -50,11 +51,14 @@ def predict(workdir: Path, config: ConfigDict, checkpoint: str, inputs: list[str
   if not read:
     raise DataError(f'inputs: no files to predict in {", ".join(map(str, paths))}')
   folder = workdir / 'predictions'
-  folder.mkdir(exist_ok=True)
   if names is not None:
-    return module.write_submission(folder, names, scores)
+    name, text = module.format_submission(names, scores)
+    if sharding.is_main_process():
+      workdir_lib.write_text(folder / name, text)
+    return folder / name
   path = folder / 'predictions.csv'
-  workdir_lib.write_table(path, 'path', read, scores, dataset['label_names'])
+  if sharding.is_main_process():
+    workdir_lib.write_predictions(path, 'path', read, scores, dataset['label_names'])
   return path
 
 
@@ -74,14 +78,16 @@ def _score(
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')  # Checks that it divides.
 
   paths, scores = [], []
-  arrays = iter(arrays)
+  arrays = iter(tqdm.tqdm(arrays, desc='Predicting', unit=' files'))
   while chunk := list(itertools.islice(arrays, _CHUNK_BATCHES * config.eval_batch_size)):
     for path, array in chunk:
       if isinstance(array, DataError):
         raise array
       paths.append(path)
     in_chunk = np.empty((len(chunk), num_labels))
-    for rows, batch in _batches([array for _, array in chunk], num_labels, config):
+    for rows, batch in _batches(
+      [array for _, array in chunk], dataset['input_shape'][0], num_labels, config
+    ):
       result = jax.device_get(
         parts.eval_step(state.eval_variables, sharding.to_global(mesh, batch, 0))
       )
@@ -91,16 +97,15 @@ def _score(
 
 
 def _batches(
-  arrays: list[np.ndarray], num_labels: int, config: ConfigDict
+  arrays: list[np.ndarray], fixed_time: int | None, num_labels: int, config: ConfigDict
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
   """Yields (positions in `arrays`, padded batch) in order of length."""
   lengths = np.array([len(array) for array in arrays], np.int32)
-  buckets = input_pipeline.bucket_bounds(config.buckets, lengths.max())
   order = np.argsort(lengths, kind='stable')
   size = config.eval_batch_size
   for start in range(0, len(order), size):
     rows = order[start : start + size]
-    time = int(buckets[np.searchsorted(buckets, lengths[rows].max())])
+    time = _padded(int(lengths[rows].max()), config) if fixed_time is None else fixed_time
     inputs = np.zeros((size, time, *arrays[0].shape[1:]), np.float32)
     for position, row in enumerate(rows):
       inputs[position, : lengths[row]] = arrays[row]
@@ -113,3 +118,8 @@ def _batches(
         'index': np.arange(size, dtype=np.int32),
       },
     )
+
+
+def _padded(longest: int, config: ConfigDict) -> int:
+  """Returns the bucket that holds a length, beyond them a power of two: few shapes to compile."""
+  return next((b for b in sorted(config.buckets) if b >= longest), 1 << (longest - 1).bit_length())

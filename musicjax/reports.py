@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from musicjax import metrics, plots
+from musicjax.workdir import read_json, write_text
 
 _NUM_LISTED = 10  # best and worst tags in a table
 _NUM_SKIPPED = 20  # skipped files in full; the rest are counted
@@ -37,7 +38,7 @@ def write(
     metrics_by_split: metrics of each split.
     train_support: [classes] positives in the training split.
   """
-  config = json.loads((workdir / 'config.json').read_text(encoding='utf-8'))
+  config = read_json(workdir / 'config.json')
   (workdir / 'report').mkdir(exist_ok=True)
   split = 'test' if 'test' in scores_by_split else list(scores_by_split)[-1]
   scores, labels = scores_by_split[split].scores, scores_by_split[split].labels
@@ -58,7 +59,7 @@ def write(
     sections.append(_confuse(workdir, label_names, scores, labels, classes))
   sections += [_list_skipped(workdir), _point_further(workdir)]
   text = '\n\n'.join(section for section in sections if section) + '\n'
-  (workdir / 'report.md').write_text(text, encoding='utf-8')
+  write_text(workdir / 'report.md', text)
 
 
 def _describe_run(config, workdir, scores_by_split, label_names) -> str:

@@ -16,6 +16,11 @@ def make_mesh() -> Mesh:
   return jax.make_mesh((jax.device_count(),), ('data',), axis_types=(AxisType.Auto,))
 
 
+def is_main_process() -> bool:
+  """Whether this process is the one that writes files and speaks."""
+  return jax.process_index() == 0
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, P())
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 import tensorflow as tf
@@ -22,6 +21,7 @@ from tensorboard.plugins.pr_curve import summary as pr_curve_summary
 
 from musicjax import metrics
 from musicjax.fields import flatten
+from musicjax.sharding import is_main_process
 
 # The PR Curves tab draws a chart a class, all of them at once: more are neither read nor loaded.
 NUM_PR_CURVES = 20
@@ -43,7 +43,7 @@ def create_writer(workdir: Path, restored_step: int) -> metric_writers.MetricWri
   Returns:
     A writer that works in a background thread, and writes nothing outside process 0.
   """
-  if jax.process_index() != 0:
+  if not is_main_process():
     return metric_writers.MultiWriter([])
   _write_session_start(workdir, restored_step + 1 if restored_step else 0)
   return metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))

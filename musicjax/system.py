@@ -21,14 +21,12 @@ class System(NamedTuple):
     init: () -> the train state before the first update.
     update: jitted, donates its state: (state, batch) -> (state, metrics).
     eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
-    schedule: step -> learning rate.
   """
 
   task: tasks.Task
   init: Callable[[], TrainState]
   update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
   eval_step: Callable[..., dict[str, jax.Array]]
-  schedule: optax.Schedule
 
 
 def create(
@@ -79,5 +77,4 @@ def create(
       train_step.make_eval_step(model, loss_fn, normalize, task.activation),
       out_shardings=replicated,
     ),
-    schedule=schedule,
   )

@@ -23,9 +23,10 @@ class Task:
   metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
   @property
-  def metric_names(self) -> list[str]:
-    """What `metrics` returns."""
-    return list(self.metrics(np.eye(2), np.eye(2, dtype=bool)))
+  def selectable(self) -> list[str]:
+    """The metrics to choose a checkpoint by: the larger the better."""
+    names = self.metrics(np.eye(2), np.eye(2, dtype=bool))
+    return [name for name in names if name != 'classes_without_positives']
 
 
 _TASKS = {

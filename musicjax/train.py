@@ -1,11 +1,12 @@
 """Trains one config in one workdir, from wherever an earlier start got to."""
 
 import collections
+import contextlib
 import functools
 import itertools
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from ml_collections import ConfigDict
 
 from musicjax import evaluate, reports, sharding, summaries, system, train_state
 from musicjax import workdir as workdir_lib
-from musicjax.checkpoints import Checkpoints
+from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
 from musicjax.data import array_records, input_pipeline
 from musicjax.data.array_records import Prepared
+from musicjax.errors import ConfigError, DataError
 from musicjax.fields import check_name
 from musicjax.train_step import Batch
 
@@ -40,7 +42,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   rows = input_pipeline.split_rows(prepared.index, config)
   steps, steps_per_epoch = input_pipeline.num_steps(len(rows['train']), config)
   eval_every = config.eval_every_steps or max(1, round(steps_per_epoch))
-  dataset = workdir_lib.claim(
+  dataset = workdir_lib.describe(
     workdir,
     config,
     prepared,
@@ -57,15 +59,24 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
-  check_name('config.select_metric', config.select_metric, parts.task.metric_names)
+  check_name('config.select_metric', config.select_metric, parts.task.selectable)
+  check_name('config.report_checkpoint', config.report_checkpoint, ('best', 'latest'))
+  batches = _device_batches(prepared, rows['train'], config, mesh)
+  sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
+  workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   saved = Checkpoints(workdir / 'checkpoints', read_only=False)
   abstract_state = jax.eval_shape(parts.init)
   if saved.latest_step is None:
-    state = parts.init()
+    state, seconds_before = parts.init(), 0.0
   else:
     state = saved.restore('latest', abstract_state, sharding.replicated(mesh))
+    seconds_before = _check_topology(saved.metadata('latest'))['seconds']
     say(f'resuming from step {int(state.step)} of {steps}')
   first_step = int(state.step)
+  if first_step > steps:
+    raise ConfigError(
+      f'num_train_steps: expected at least the {first_step} done in {workdir}, found {steps}'
+    )
   workdir_lib.cut_evaluations(workdir, first_step)
   writer = summaries.create_writer(workdir, first_step)
   if not first_step:
@@ -75,8 +86,9 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   )
 
   # The loop: update, evaluate, take in what the evaluation says, save.
-  batches = _device_batches(prepared, rows['train'], config, mesh, range(first_step, steps))
-  clock = Clock(first_step, steps, config.batch_size)
+  batches = batches(range(first_step, steps))
+  clock = Clock(first_step, steps, config.batch_size, seconds_before)
+  trace = contextlib.ExitStack()
   unchecked = collections.deque()
   preempted = threading.Event()
   _on_sigterm(lambda *_: preempted.set())
@@ -87,12 +99,12 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     with clock.waiting_for_input():
       batch = next(batches)
     if step == config.profile_steps[0]:
-      jax.profiler.start_trace(str(workdir))
+      trace.enter_context(jax.profiler.trace(str(workdir)))
     state, metrics = parts.update(state, batch)
     if step == config.profile_steps[1]:
       jax.block_until_ready(state)
-      jax.profiler.stop_trace()
-    unchecked.append((step, metrics['loss']))
+      trace.close()
+    unchecked.append((step, metrics))
     _check_finite(unchecked, leave=_AHEAD)
 
     evaluating = step % eval_every == 0 or step == steps
@@ -112,7 +124,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         row = {
           'step': step,
           'epoch': step / steps_per_epoch,
-          'train_loss': float(state.loss_sum) / (step - _last_evaluation(step, eval_every)),
+          'train_loss': float(state.loss_sum) / (step - int(state.progress.evaluated_step)),
           'learning_rate': float(metrics['learning_rate']),
           **{f'validation_{name}': value for name, value in values.items()},
         }
@@ -125,16 +137,18 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         state = _take_in(state, values, step, config, mesh)
         stopped = _stopped_early(state, config)
         writer.flush()  # Before the save: what a resumed run does not repeat must be on disk.
-        saved.save(state)
+        saved.save(state, clock.seconds)
     if preempted.is_set() and step < steps:
       _check_finite(unchecked, leave=0)
+      trace.close()
       writer.close()
-      saved.save(state)
+      saved.save(state, clock.seconds)
       saved.close()
       say(f'terminated: saved step {step} of {steps}; the same command goes on from there')
       raise SystemExit(0)
 
   # The report, on the checkpoint that validation chose.
+  trace.close()
   saved.wait()
   _on_sigterm(signal.SIG_DFL)  # There is nothing left to save.
   fingerprint, last_step = train_state.fingerprint(state), int(state.step)
@@ -152,11 +166,11 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     'num_train_steps': steps,
     'reported_step': int(chosen.step),
     'seconds': clock.seconds,
-    'examples_per_second': (last_step - first_step) * config.batch_size / clock.training_seconds,
+    'examples_per_second': last_step * config.batch_size / clock.seconds,
     'state_fingerprint': fingerprint,
   }
-  if workdir_lib.is_main_process():
-    workdir_lib.write_table(
+  if sharding.is_main_process():
+    workdir_lib.write_predictions(
       workdir / 'predictions' / 'out_of_fold.csv',
       'id',
       scores['test'].ids,
@@ -179,7 +193,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def say(line: str) -> None:
   """Prints a line of progress, once for all processes."""
-  if workdir_lib.is_main_process():
+  if sharding.is_main_process():
     print(line, flush=True)
 
 
@@ -188,39 +202,58 @@ def format_metrics(values: dict[str, float]) -> str:
 
 
 def _device_batches(
-  prepared: Prepared, rows: np.ndarray, config: ConfigDict, mesh: Mesh, steps: range
-) -> Iterator[Batch]:
-  """Yields the training batches of `steps` as global arrays, one ahead of the caller."""
+  prepared: Prepared, rows: np.ndarray, config: ConfigDict, mesh: Mesh
+) -> Callable[[range], Iterator[Batch]]:
+  """Returns steps -> iterator of their training batches as global arrays, one ahead.
+
+  Raises:
+    ConfigError: for batch sizes that accumulation or the devices do not divide.
+  """
+  plan = input_pipeline.train_plan(prepared.index, rows, config)
   micro = config.batch_size // config.accumulate
   local = sharding.local_rows(mesh, micro, 'batch_size / accumulate')
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
-  batches = (
-    sharding.to_global(mesh, batch, 1)
-    for batch in input_pipeline.tf_batches(prepared, plan, steps, local)
-  )
-  ahead = collections.deque(itertools.islice(batches, 1))
-  while ahead:
-    ahead.extend(itertools.islice(batches, 1))
-    yield ahead.popleft()
+
+  def batches(steps: range) -> Iterator[Batch]:
+    on_device = (
+      sharding.to_global(mesh, batch, 1)
+      for batch in input_pipeline.tf_batches(prepared, plan, steps, local)
+    )
+    ahead = collections.deque(itertools.islice(on_device, 1))
+    while ahead:
+      ahead.extend(itertools.islice(on_device, 1))
+      yield ahead.popleft()
+
+  return batches
 
 
 def _check_finite(unchecked: collections.deque, leave: int) -> None:
-  """Looks at the oldest losses until `leave` remain; looking waits for the device."""
+  """Looks at the oldest steps' numbers until `leave` remain; looking waits for the device."""
   while len(unchecked) > leave:
-    step, loss = unchecked.popleft()
-    if not np.isfinite(loss):
-      # Update `step` read the batch of `step - 1`: batches are counted from 0.
-      raise FloatingPointError(
-        f'step {step}: loss is {float(loss)}; batch_at(config, {step - 1}) returns its batch'
-      )
+    step, metrics = unchecked.popleft()
+    for name, value in metrics.items():
+      if not np.isfinite(value):
+        # Update `step` read the batch of `step - 1`: batches are counted from 0.
+        raise FloatingPointError(
+          f'step {step}: {name} is {float(value)}; batch_at(config, {step - 1}) returns its batch'
+        )
 
 
-def _last_evaluation(step: int, eval_every: int) -> int:
-  return (step - 1) // eval_every * eval_every
+def _check_topology(metadata: dict[str, Any]) -> dict[str, Any]:
+  """Says where this start's machine differs from the checkpoint's: the bits may, too."""
+  there, here = metadata['topology'], topology()
+  for name in sorted(there.keys() | here.keys()):
+    if there.get(name) != here.get(name):
+      say(f'{name}: {there.get(name)} before, {here.get(name)} now; results agree, bits may not')
+  return metadata
 
 
 def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mesh: Mesh):
   """Returns the state with the evaluation's result in its progress."""
+  if np.isnan(values[config.select_metric]):
+    raise DataError(
+      f'{config.select_metric} of validation: expected a number, found NaN: no label '
+      'has examples with and without it'
+    )
   progress = train_state.after_evaluation(
     jax.device_get(state.progress), values[config.select_metric], step, config
   )

@@ -16,7 +16,8 @@ class Progress:
 
   Attributes:
     best_metric: highest value of `config.select_metric` on validation.
-    best_step: step it was reached at.
+    best_step: step it was reached at; 0 where there is none.
+    evaluated_step: step of the last evaluation.
     evals_since_best: counts towards early stopping.
     plateau_evals: evaluations without improvement since the last cut of the learning rate.
     lr_scale: factor on the scheduled learning rate.
@@ -24,6 +25,7 @@ class Progress:
 
   best_metric: jax.Array
   best_step: jax.Array
+  evaluated_step: jax.Array
   evals_since_best: jax.Array
   plateau_evals: jax.Array
   lr_scale: jax.Array
@@ -71,6 +73,7 @@ def create(variables: dict[str, Any], tx: optax.GradientTransformation, config) 
     progress=Progress(
       best_metric=jnp.float32(-jnp.inf),
       best_step=jnp.int32(0),
+      evaluated_step=jnp.int32(0),
       evals_since_best=jnp.int32(0),
       plateau_evals=jnp.int32(0),
       lr_scale=jnp.float32(1),
@@ -85,6 +88,7 @@ def after_evaluation(progress: Progress, metric: float, step: int, config) -> Pr
   `config.plateau.patience` evaluations in a row brought none, as PyTorch's ReduceLROnPlateau does.
   """
   metric = np.float32(metric)
+  progress = progress.replace(evaluated_step=np.int32(step))
   if metric > progress.best_metric:
     return progress.replace(
       best_metric=metric,

@@ -33,7 +33,7 @@ def make_train_step(
   schedule: optax.Schedule,
   config,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-  """Returns (state, batch) -> (state, {loss, grad_norm, learning_rate}).
+  """Returns (state, batch) -> (state, {loss, grad_norm, update_norm, learning_rate}).
 
   The batch's arrays begin with [accumulate, micro]. Micro-batches run one after another: gradients
   are averaged, batch statistics updated by each. Randomness is a function of (seed, step) alone.
@@ -48,8 +48,7 @@ def make_train_step(
       rngs={'dropout': dropout_key},
       mutable=['batch_stats'],
     )
-    losses = loss_fn(logits, batch['labels']) * batch['weights']
-    return losses.mean(), updates.get('batch_stats', {})
+    return loss_fn(logits, batch['labels']).mean(), updates.get('batch_stats', {})
 
   def train_step(state: TrainState, batch: Batch):
     step_key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -73,7 +72,8 @@ def make_train_step(
 
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     lr_scale = state.progress.lr_scale
-    params = optax.apply_updates(state.params, jax.tree.map(lambda u: lr_scale * u, updates))
+    updates = jax.tree.map(lambda update: lr_scale * update, updates)
+    params = optax.apply_updates(state.params, updates)
     ema = state.ema
     if config.ema_decay:
       # A young average leans on what is recent (as TensorFlow's ExponentialMovingAverage does).
@@ -86,6 +86,7 @@ def make_train_step(
     metrics = {
       'loss': loss,
       'grad_norm': optax.global_norm(grads),
+      'update_norm': optax.global_norm(updates),
       'learning_rate': schedule(state.step) * lr_scale,
     }
     state = state.replace(

@@ -1,93 +1,105 @@
 """The files of a workdir: it belongs to one config and one dataset, and predicts without either."""
 
 import csv
+import io
 import json
 import math
 import os
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from musicjax.data.array_records import Prepared
 from musicjax.errors import ConfigError
 from musicjax.fields import flatten
+from musicjax.sharding import is_main_process
+
+if TYPE_CHECKING:  # A workdir can be read without TensorFlow.
+  from musicjax.data.array_records import Prepared
 
 # Fields that may change between starts: they move or extend a run, or only watch it.
-_FREE_FIELDS = frozenset(
-  {
-    'data_dir',
-    'prepared_dir',
-    'num_epochs',
-    'num_train_steps',
-    'eval_batch_size',
-    'log_every_steps',
-    'profile_steps',
-    'report_checkpoint',
-  }
-)
+_FREE_FIELDS = frozenset({
+  'data_dir', 'prepared_dir', 'num_epochs', 'num_train_steps',
+  'log_every_steps', 'profile_steps', 'report_checkpoint',
+})  # fmt: skip
 
 
-def claim(workdir: Path, config: ConfigDict, prepared: Prepared, statistics) -> dict[str, Any]:
-  """Writes `config.json` and `dataset.json`, or checks that those there belong to this run.
+def describe(
+  workdir: Path,
+  config: ConfigDict,
+  prepared: 'Prepared',
+  statistics: Callable[[], dict[str, list[float]]],
+) -> dict[str, Any]:
+  """Returns what `dataset.json` holds, or will hold where the workdir is new.
 
   Args:
-    workdir: of the run, made if missing.
+    workdir: of the run.
     config: resolved.
     prepared: the dataset.
     statistics: () -> {mean, std} of the inputs or {}; called where the workdir is new.
 
-  Returns:
-    what `dataset.json` holds.
-
   Raises:
     ConfigError: listing what differs from the run that owns the workdir.
   """
-  workdir.mkdir(parents=True, exist_ok=True)
   if (workdir / 'dataset.json').exists():
-    dataset = read_dataset(workdir, config, prepared)
-  else:
-    dataset = {
-      'name': config.dataset.name,
-      'fingerprint': prepared.fingerprint,
-      'label_names': prepared.label_names,
-      'input_shape': prepared.input_shape,
-      'input_dtype': prepared.input_dtype,
-      'parameters': prepared.parameters,
-      'statistics': statistics(),
-    }
+    _check_config(workdir, config, _FREE_FIELDS)
+    return read_dataset(workdir, prepared)
+  return {
+    'name': config.dataset.name,
+    'fingerprint': prepared.fingerprint,
+    'label_names': prepared.label_names,
+    'input_shape': prepared.input_shape,
+    'input_dtype': prepared.input_dtype,
+    'parameters': prepared.parameters,
+    'statistics': statistics(),
+  }
+
+
+def claim(
+  workdir: Path, config: ConfigDict, dataset: dict[str, Any], skipped: Sequence[tuple[str, str]]
+) -> None:
+  """Writes whose workdir this is, and that the run is not complete; for the main process."""
   if not is_main_process():
-    return dataset
+    return
+  workdir.mkdir(parents=True, exist_ok=True)
+  (workdir / 'metrics.json').unlink(missing_ok=True)
   write_json(workdir / 'config.json', _plain(config))
-  with (workdir / 'skipped.csv').open('w', newline='') as file:
-    csv.writer(file).writerows([('id', 'reason'), *prepared.skipped])
+  write_csv(workdir / 'skipped.csv', [('id', 'reason'), *skipped])
   write_json(workdir / 'dataset.json', dataset)
-  return dataset
 
 
-def read_dataset(workdir: Path, config: ConfigDict, prepared: Prepared) -> dict[str, Any]:
+def read_dataset(workdir: Path, prepared: 'Prepared') -> dict[str, Any]:
   """Returns what `dataset.json` holds.
 
   Raises:
-    ConfigError: listing what differs from the config and dataset of the run that owns the workdir.
+    ConfigError: if the run was on another dataset.
   """
   dataset = read_json(workdir / 'dataset.json')
-  _check_owner(workdir, config, dataset['fingerprint'], prepared.fingerprint)
+  if dataset['fingerprint'] != prepared.fingerprint:
+    raise ConfigError(
+      f'workdir {workdir} belongs to another run: dataset: {dataset["fingerprint"]} there, '
+      f'{prepared.fingerprint} here'
+    )
   return dataset
 
 
 def final_metrics(workdir: Path, steps: int) -> dict[str, Any] | None:
-  """Returns `metrics.json` of a run complete at `steps`; removes it where the run goes on."""
+  """Returns `metrics.json` of a run complete at `steps`, None where there is work left.
+
+  Raises:
+    ConfigError: if the run is complete beyond `steps`.
+  """
   path = workdir / 'metrics.json'
   if not path.exists():
     return None
   final = read_json(path)
-  if final['num_train_steps'] == steps:
-    return final
-  if is_main_process():
-    path.unlink()
-  return None
+  if steps < final['steps']:
+    raise ConfigError(
+      f'num_train_steps: expected at least the {final["steps"]} done in {workdir}, found {steps}'
+    )
+  return final if final['num_train_steps'] == steps else None
 
 
 def read_config(workdir: Path, given: ConfigDict | None) -> ConfigDict:
@@ -105,28 +117,20 @@ def read_config(workdir: Path, given: ConfigDict | None) -> ConfigDict:
     raise ConfigError(f'workdir: {workdir} holds no run (no config.json)')
   if given is None:
     return ConfigDict(read_json(path))
-  _check_owner(workdir, given)
+  # Padding and batches of a score are no part of what was trained.
+  _check_config(workdir, given, _FREE_FIELDS | {'eval_batch_size'})
   return given
 
 
-def _check_owner(workdir: Path, config: ConfigDict, *fingerprints: str) -> None:
+def _check_config(workdir: Path, config: ConfigDict, free: Collection[str]) -> None:
   old, new = flatten(read_json(workdir / 'config.json')), flatten(_plain(config))
   differences = [
     f'{field}: {old.get(field)!r} there, {new.get(field)!r} here'
     for field in sorted(old.keys() | new.keys())
-    if old.get(field) != new.get(field) and field not in _FREE_FIELDS
+    if old.get(field) != new.get(field) and field not in free
   ]
-  if len(set(fingerprints)) > 1:
-    differences.append('dataset: {} there, {} here'.format(*fingerprints))
   if differences:
     raise ConfigError(f'workdir {workdir} belongs to another run: ' + '; '.join(differences))
-
-
-def is_main_process() -> bool:
-  """Whether this process is the one that writes files."""
-  import jax  # Kept out of the way of tools that read a workdir.
-
-  return jax.process_index() == 0
 
 
 def read_json(path: Path) -> Any:
@@ -135,7 +139,7 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
   """Writes a file that is whole whenever it is there."""
-  _replace(path, json.dumps(_finite(value), indent=2, allow_nan=False) + '\n')
+  write_text(path, json.dumps(finite(value), indent=2, allow_nan=False) + '\n')
 
 
 def append_evaluation(workdir: Path, row: dict[str, float]) -> None:
@@ -143,7 +147,7 @@ def append_evaluation(workdir: Path, row: dict[str, float]) -> None:
   if not is_main_process():
     return
   with (workdir / 'metrics.jsonl').open('a', encoding='utf-8') as file:
-    file.write(json.dumps(_finite(row), allow_nan=False) + '\n')
+    file.write(json.dumps(finite(row), allow_nan=False) + '\n')
 
 
 def cut_evaluations(workdir: Path, step: int) -> None:
@@ -159,17 +163,20 @@ def cut_evaluations(workdir: Path, step: int) -> None:
       continue  # Torn by a kill while it was written; the evaluation runs again.
     if row['step'] <= step:
       kept.append(line + '\n')
-  _replace(path, ''.join(kept))
+  write_text(path, ''.join(kept))
 
 
-def write_table(path: Path, first: str, names, scores: np.ndarray, label_names) -> None:
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+  """Writes a table that is whole whenever it is there."""
+  text = io.StringIO(newline='')
+  csv.writer(text, lineterminator='\n').writerows(rows)
+  write_text(path, text.getvalue())
+
+
+def write_predictions(path: Path, first: str, names, scores: np.ndarray, label_names) -> None:
   """Writes one row a name: the name, then a column a label with its probability."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with path.open('w', newline='', encoding='utf-8') as file:
-    writer = csv.writer(file)
-    writer.writerow([first, *label_names])
-    for name, row in zip(names, scores, strict=True):
-      writer.writerow([name, *(f'{p:.6g}' for p in row)])
+  rows = ([name, *(f'{p:.6g}' for p in row)] for name, row in zip(names, scores, strict=True))
+  write_csv(path, [[first, *label_names], *rows])
 
 
 def _plain(config: ConfigDict) -> dict[str, Any]:
@@ -177,18 +184,20 @@ def _plain(config: ConfigDict) -> dict[str, Any]:
   return json.loads(json.dumps(config.to_dict()))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
   """Returns the value with null for NaN and infinities, which JSON does not have."""
   if isinstance(value, dict):
-    return {key: _finite(item) for key, item in value.items()}
+    return {key: finite(item) for key, item in value.items()}
   if isinstance(value, float) and not math.isfinite(value):
     return None
   return value
 
 
-def _replace(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+  """Writes a file that is whole whenever it is there."""
+  path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(path.name + '.tmp')
-  with temporary.open('w', encoding='utf-8') as file:
+  with temporary.open('w', encoding='utf-8', newline='') as file:
     file.write(text)
     file.flush()
     os.fsync(file.fileno())

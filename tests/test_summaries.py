@@ -157,7 +157,7 @@ def test_class_metrics_are_a_scalar_a_class_and_curves_of_the_frequent_ones(tmp_
 
 
 def test_other_processes_write_nothing(tmp_path, monkeypatch):
-  monkeypatch.setattr(summaries.jax, 'process_index', lambda: 1)
+  monkeypatch.setattr('jax.process_index', lambda: 1)
   writer = summaries.create_writer(tmp_path / 'run', 50)
   writer.write_scalars(51, {'loss': 1.0})
   writer.close()

@@ -57,7 +57,7 @@ class Prepared:
   """A prepared dataset: its index in memory, its records on disk.
 
   Attributes:
-    fingerprint: name of the dataset's contents; equal fingerprints mean equal records.
+    fingerprint: name of the dataset; equal for equal raw files, labels, folds and parameters.
     directory: of the TFDS dataset.
     index: of all folds.
     records: random access to serialised examples by `Index.positions`.
@@ -114,6 +114,7 @@ def _dataset_name(source: Source, config) -> str:
     manifest=source.manifest,
     ids=source.ids.tolist(),
     groups=source.groups.tolist(),
+    official_folds=None if source.official_folds is None else source.official_folds.tolist(),
     label_names=source.label_names,
     labels=hashlib.sha256(np.packbits(source.labels).tobytes()).hexdigest(),
     num_folds=config.num_folds,
@@ -126,7 +127,9 @@ def _dataset_name(source: Source, config) -> str:
 
 def _assign_folds(source: Source, config) -> list[np.ndarray]:
   """Returns the rows of each fold, ascending."""
-  folds = splits.assign_folds(source.groups, source.labels, config.num_folds, config.split_seed)
+  folds = splits.assign_folds(
+    source.groups, source.labels, config.num_folds, config.split_seed, source.official_folds
+  )
   return [np.flatnonzero(folds == fold) for fold in range(config.num_folds)]
 
 

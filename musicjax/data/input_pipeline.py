@@ -90,7 +90,8 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
     kept = np.minimum(kept, config.crop_frames)
   buckets = bucket_bounds(config.buckets, kept.max())
   bucket_of = np.searchsorted(buckets, kept)
-  window = config.bucket_window if len(buckets) > 1 else 1
+  # A window longer than an epoch would sort copies of one example into one batch.
+  window = min(config.bucket_window, max(1, len(rows) // batch)) if len(buckets) > 1 else 1
 
   @functools.lru_cache(maxsize=4)
   def permutation(epoch):
@@ -164,7 +165,7 @@ def tf_batches(
 
   Yields:
     `inputs` [..., time, ...] float32, `lengths` [...] int32, `labels` [..., classes] float32,
-    `weights` [...] float32 (0 for padding rows), `index` [...] int32 (-1 for padding rows).
+    `index` [...] int32 (-1 for padding rows).
   """
   index, frame_bytes = prepared.index, prepared.frame_bytes
   num_classes = index.labels.shape[1]
@@ -202,7 +203,6 @@ def tf_batches(
       ),
       'lengths': lengths,
       'labels': tf.cast(tf.reshape(labels, tf.concat([shape, [num_classes]], 0)), tf.float32),
-      'weights': tf.cast(rows >= 0, tf.float32),
       'index': rows,
     }
 
@@ -244,7 +244,6 @@ def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
     'inputs': inputs.reshape(*plan.rows.shape, *inputs.shape[1:]),
     'lengths': plan.lengths.astype(np.int32),
     'labels': labels.reshape(*plan.rows.shape, -1),
-    'weights': (plan.rows >= 0).astype(np.float32),
     'index': plan.rows.astype(np.int32),
   }
 
@@ -261,13 +260,15 @@ def input_statistics(prepared: Prepared, rows: np.ndarray, config) -> dict[str, 
     return {}
   rows = np.random.default_rng(config.seed).permutation(rows)[:2000]
   features = tfds.features.FeaturesDict.from_config(str(prepared.directory))
-  count, total, squares = 0, 0.0, 0.0
+  count, total, squares, pivot = 0, 0.0, 0.0, None
   for row in rows:
     record = prepared.records[prepared.index.positions[row]]
     frames = features.deserialize_example_np(record)['inputs'].astype(np.float64)
+    # Sums about a value of the data: about 0 they would cancel, and a constant seem to vary.
+    pivot = frames[0] if pivot is None else pivot
     count += len(frames)
-    total += frames.sum(axis=0)
-    squares += (frames**2).sum(axis=0)
-  mean = total / count
-  std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    total += (frames - pivot).sum(axis=0)
+    squares += ((frames - pivot) ** 2).sum(axis=0)
+  mean = pivot + total / count
+  std = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
   return {'mean': mean.tolist(), 'std': np.where(std > 0, std, 1).tolist()}

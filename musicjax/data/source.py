@@ -24,7 +24,8 @@ class Source:
     label_names: one name a class.
     input_shape: of one example, time first, None where it varies: `(None, 768)`.
     input_dtype: of the stored records.
-    read: rows [m] -> iterator over (row, inputs or the error that stands for them), any order.
+    read: rows [m] -> iterator over (row, inputs or the error that stands for them), in their order.
+    official_folds: [n] int folds that come with the data and win; None where there are none.
   """
 
   name: str
@@ -38,3 +39,4 @@ class Source:
   input_shape: tuple[int | None, ...]
   input_dtype: str
   read: Callable[[np.ndarray], Iterator[tuple[int, np.ndarray | DataError]]]
+  official_folds: np.ndarray | None = None

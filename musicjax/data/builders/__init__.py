@@ -1,7 +1,7 @@
 """Datasets, one module each: `load(config) -> Source` and `read_inputs(paths, shape, parameters)`.
 
 A dataset with a submission format of its own also has `submission_inputs(data_dir)` and
-`write_submission(path, names, scores)`.
+`format_submission(names, scores)`.
 """
 
 import importlib

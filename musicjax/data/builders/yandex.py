@@ -70,18 +70,15 @@ def submission_inputs(data_dir: Path) -> list[tuple[str, Path]]:
   return [(t, data_dir / 'track_embeddings' / f'{t}.npy') for t in table['track']]
 
 
-def write_submission(folder: Path, tracks: Sequence[str], scores: np.ndarray) -> Path:
-  """Writes `prediction.csv`: `track,prediction`, all probabilities of a track joined by commas.
+def format_submission(tracks: Sequence[str], scores: np.ndarray) -> tuple[str, str]:
+  """Returns file name and text: `track,prediction`, a track's probabilities joined by commas.
 
   Args:
-    folder: to write to.
     tracks: [n] names, in the order of the rows.
     scores: [n, tags] probabilities.
   """
   joined = [','.join(f'{p:.6g}' for p in row) for row in scores]
-  path = folder / 'prediction.csv'
-  pd.DataFrame({'track': tracks, 'prediction': joined}).to_csv(path, index=False)
-  return path
+  return 'prediction.csv', pd.DataFrame({'track': tracks, 'prediction': joined}).to_csv(index=False)
 
 
 def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -112,8 +109,12 @@ def _multi_hot(data_dir: Path, table: pd.DataFrame) -> tuple[np.ndarray, tuple[s
     ) from None
   names_file = data_dir / 'tags.txt'
   if names_file.exists():
-    names = tuple(names_file.read_text(encoding='utf-8').split('\n'))
-    names = tuple(name.strip() for name in names if name.strip())
+    names = tuple(map(str.strip, names_file.read_text(encoding='utf-8').rstrip().split('\n')))
+    if '' in names or len(set(names)) < len(names):
+      raise DataError(
+        f'{names_file}: expected a different tag name on every line, found '
+        f'{len(names)} lines with {len(set(names) - {""})} names'
+      )
   else:
     names = tuple(f'tag_{i:03d}' for i in range(max(map(max, filter(None, tags)), default=-1) + 1))
   labels = np.zeros((len(table), len(names)), bool)
