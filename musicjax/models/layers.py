@@ -138,6 +138,13 @@ def convolve_time(x: jax.Array, kernel: jax.Array) -> jax.Array:
   Returns:
     `[batch, time, out]`.
   """
+  if jax.default_backend() == 'cpu':
+    # Inside a scan, which micro-batches run in, XLA's CPU convolution is a naive loop: 100 times
+    # slower. A sum of shifted products is not.
+    time, taps = x.shape[1], kernel.shape[0]
+    left = (taps - 1) // 2
+    padded = jnp.pad(x, ((0, 0), (left, taps - 1 - left), (0, 0)))
+    return sum(padded[:, tap : tap + time] @ kernel[tap] for tap in range(taps))
   return jax.lax.conv_general_dilated(
     x, kernel, window_strides=(1,), padding='SAME', dimension_numbers=('NWC', 'WIO', 'NWC')
   )
