@@ -2,8 +2,8 @@
 
   python experiments/check_prediction.py prediction.csv test.csv --tags=256
 
-Expects the tracks of `test.csv` (or `sample_submission.csv`) in its order, each with a probability a
-tag. Ends with status 1 at the first fault, and names it.
+Expects the tracks of `test.csv` (or `sample_submission.csv`) in its order, each with a probability
+a tag. Ends with status 1 at the first fault, and names it.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def fault(prediction: str, expected: str, num_tags: int) -> str | None:
       return f'line {line}: expected {num_tags} probabilities, found {len(values)}'
     for tag, value in enumerate(values):
       try:
-        good = 0 <= float(value) <= 1  # NaN is not.
+        good = 0 <= float(value) <= 1
       except ValueError:
         good = False
       if not good:
@@ -43,8 +43,7 @@ if __name__ == '__main__':
   parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
   parser.add_argument('prediction')
   parser.add_argument('expected')
-  parser.add_argument('--tags', type=int, default=256)
-  args = parser.parse_args()
-  found = fault(args.prediction, args.expected, args.tags)
-  print(f'{args.prediction}: {found or "a valid submission"}')
+  parser.add_argument('--tags', dest='num_tags', type=int, default=256)
+  found = fault(**vars(parser.parse_args()))
+  print(found or 'a valid submission')
   sys.exit(bool(found))

@@ -1,13 +1,12 @@
 """How long a start of training takes until its first step is done, and where that time goes.
 
-  python experiments/benchmarks/make_yandex.py --out=DIR --tracks=2000 --test_tracks=100
-  python experiments/benchmarks/first_step.py --data_dir=DIR [--prepared_dir=DIR] [--repeats=3]
+  python -m experiments.benchmarks.make_yandex --out=DIR --tracks=2000 --test_tracks=100
+  python -m experiments.benchmarks.first_step --data_dir=DIR [--prepared_dir=DIR] [--repeats=3]
 
 Starts `musicjax.main` on prepared data with both Yandex configs at full size: first with an empty
 folder of compiled programs, then again with what that start left there. Writes first_step.md.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,25 +16,24 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-import machine
-
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+from configs import yandex
+from experiments.benchmarks import machine
+from musicjax.data import array_records
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('data_dir', None, 'Folder of make_yandex.py.', required=True)
 flags.DEFINE_string('prepared_dir', '', 'Where shards are kept; empty: as in training.')
 flags.DEFINE_integer('repeats', 3, 'Of which the median is taken.')
 
-_FOLDER = Path(__file__).parent
-_ROOT = _FOLDER.parents[1]
+_ROOT = Path(__file__).parents[2]
 # (what a user would call it, the mark of watched_start.py that ends it)
 _STAGES = (
-    ('imports', 'imports'),
-    ('open the data', 'prepare'),
-    ('claim the workdir', 'claim'),
-    ('initial state', 'init'),
-    ('first batch, summaries', 'before step 1'),
-    ('first step: compile and run', 'step 1'),
+  ('imports', 'imports'),
+  ('open the data', 'prepare'),
+  ('claim the workdir', 'claim'),
+  ('initial state', 'init'),
+  ('first batch, summaries', 'before step 1'),
+  ('first step: compile and run', 'step 1'),
 )
 
 
@@ -44,11 +42,22 @@ def start(config: str, compiled: Path) -> dict[str, float]:
   with tempfile.TemporaryDirectory() as workdir:
     began = time.time()
     run = subprocess.run(
-        [sys.executable, _FOLDER / 'watched_start.py', f'--config={_ROOT}/configs/{config}',
-         f'--workdir={workdir}', f'--compilation_cache={compiled}',
-         f'--config.data_dir={FLAGS.data_dir}', f'--config.prepared_dir={FLAGS.prepared_dir}',
-         '--config.num_train_steps=1000'],
-        env={**os.environ, 'PYTHONPATH': str(_ROOT)}, capture_output=True, text=True, check=False)
+      [
+        sys.executable,
+        '-m',
+        'experiments.benchmarks.watched_start',
+        f'--config=configs/{config}',
+        f'--workdir={workdir}',
+        f'--compilation_cache={compiled}',
+        f'--config.data_dir={FLAGS.data_dir}',
+        f'--config.prepared_dir={FLAGS.prepared_dir}',
+        '--config.num_train_steps=1000',
+      ],
+      cwd=_ROOT,
+      capture_output=True,
+      text=True,
+      check=False,
+    )
   marks = [line[1:].rsplit(' ', 1) for line in run.stdout.splitlines() if line.startswith('@')]
   marks = {mark: float(seconds) - began for mark, seconds in marks}
   if 'step 2' not in marks:
@@ -58,9 +67,6 @@ def start(config: str, compiled: Path) -> dict[str, float]:
 
 def main(argv):
   del argv
-  sys.path.insert(0, str(_ROOT))
-  from configs import yandex
-  from musicjax.data import array_records
   config = yandex.get_config()
   config.data_dir, config.prepared_dir = FLAGS.data_dir, FLAGS.prepared_dir
   array_records.prepare(config)
@@ -77,23 +83,42 @@ def main(argv):
 
   rows = [('seconds', *(name for name, _ in columns))]
   totals = [[marks['step 1'] for marks in repeats] for _, repeats in columns]
-  rows.append(('**start to first step**', *(
-      f'**{np.median(t):.1f}** ({min(t):.1f}, {max(t):.1f})' for t in totals)))
+  rows.append(
+    (
+      '**start to first step**',
+      *(f'**{np.median(t):.1f}** ({min(t):.1f}, {max(t):.1f})' for t in totals),
+    )
+  )
   before = None
   for stage, mark in _STAGES:
-    rows.append((stage, *(
-        f'{np.median([marks[mark] - (marks[before] if before else 0) for marks in repeats]):.1f}'
-        for _, repeats in columns)))
+    rows.append(
+      (
+        stage,
+        *(
+          f'{np.median([marks[mark] - (marks[before] if before else 0) for marks in repeats]):.1f}'
+          for _, repeats in columns
+        ),
+      )
+    )
     before = mark
-  rows.append(('second step: the least a first one takes', *(
-      f'{np.median([marks["step 2"] - marks["before step 2"] for marks in repeats]):.1f}'
-      for _, repeats in columns)))
+  rows.append(
+    (
+      'second step: the least a first one takes',
+      *(
+        f'{np.median([marks["step 2"] - marks["before step 2"] for marks in repeats]):.1f}'
+        for _, repeats in columns
+      ),
+    )
+  )
   machine.write_table(
-      _FOLDER / 'first_step.md', 'From a start to the first step',
-      f'`python experiments/benchmarks/first_step.py --data_dir=DIR` on a folder of '
-      f'`make_yandex.py --tracks=2000 --test_tracks=100`, prepared; {described}; medians of '
-      f'{FLAGS.repeats} (fastest, slowest). Cold: nothing compiled before; again: with the '
-      'programs of the start before in `--compilation_cache`.', rows)
+    Path(__file__).with_suffix('.md'),
+    'From a start to the first step',
+    f'`python -m experiments.benchmarks.first_step --data_dir=DIR` on a folder of '
+    f'`make_yandex.py --tracks=2000 --test_tracks=100`, prepared; {described}; medians of '
+    f'{FLAGS.repeats} (fastest, slowest). Cold: nothing compiled before; again: with the '
+    'programs of the start before in `--compilation_cache`.',
+    rows,
+  )
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""What a benchmark's result is worth on another machine: its cores, and what they can do at most."""
+"""The machine a benchmark runs on: its cores, what they can do at most, and tables of results."""
 
 import os
 import time

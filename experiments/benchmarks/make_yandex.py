@@ -1,10 +1,10 @@
 """Writes a synthetic set in the layout of Yandex Cup 2023, of its size and shape.
 
-  python experiments/benchmarks/make_yandex.py --out=DIR --tracks=20000 --test_tracks=1000
+  python -m experiments.benchmarks.make_yandex --out=DIR --tracks=20000 --test_tracks=1000
 
-Lengths have the quartiles of the real ones (43, 53, 68 frames; 10 to 404), a track has 1 to 33 of 256
-tags (3.9 on average, with a long tail). Each tag moves a track's embeddings along a direction of its
-own, so weakly that ridge regression on their mean over time reaches a macro AP of about 0.3.
+Lengths have the quartiles of the real ones (43, 53, 68 frames; 10 to 404), a track has 1 to 33 of
+256 tags (3.9 on average, with a long tail). Each tag moves a track's embeddings along a direction
+of its own, so weakly that ridge regression on their mean over time reaches a macro AP of 0.3.
 The same flags give the same bytes. 20,000 tracks take 3.7 GB and half a minute on two cores.
 """
 
@@ -55,15 +55,21 @@ def main(argv):
       pass
   train, test = range(FLAGS.tracks), range(FLAGS.tracks, total)
   joined = [','.join(map(str, sorted(tags[track]))) for track in train]
-  pd.DataFrame({'track': names[:FLAGS.tracks], 'tags': joined}).to_csv(
-      Path(FLAGS.out) / 'train.csv', index=False)
+  pd.DataFrame({'track': names[: FLAGS.tracks], 'tags': joined}).to_csv(
+    Path(FLAGS.out) / 'train.csv', index=False
+  )
   pd.DataFrame({'track': [names[track] for track in test]}).to_csv(
-      Path(FLAGS.out) / 'test.csv', index=False)
+    Path(FLAGS.out) / 'test.csv', index=False
+  )
 
-  counts = np.bincount(np.concatenate(tags[:FLAGS.tracks]), minlength=NUM_TAGS)
-  print(f'{total} tracks, {4 * width * lengths.sum() / 1e9:.2f} GB; frames: mean {lengths.mean():.1f}, '
-        f'quartiles {np.percentile(lengths, [25, 50, 75])}, {lengths.min()}..{lengths.max()}; tags a '
-        f'track: {np.mean([len(t) for t in tags]):.2f}; tracks a tag: {counts.min()}..{counts.max()}')
+  counts = np.bincount(np.concatenate(tags[: FLAGS.tracks]), minlength=NUM_TAGS)
+  quartiles = '/'.join(f'{q:.0f}' for q in np.percentile(lengths, [25, 50, 75]))
+  print(
+    f'{total} tracks, {4 * width * lengths.sum() / 1e9:.2f} GB; '
+    f'frames: {lengths.min()}..{lengths.max()}, mean {lengths.mean():.1f}, quartiles {quartiles}; '
+    f'tags a track: {np.mean([len(t) for t in tags]):.2f}; '
+    f'tracks a tag: {counts.min()}..{counts.max()}'
+  )
 
 
 def _draw_tags(rng: np.random.Generator, total: int) -> list[np.ndarray]:

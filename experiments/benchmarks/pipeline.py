@@ -1,29 +1,22 @@
 """How fast tf.data delivers training batches when nothing else runs.
 
-  python experiments/benchmarks/make_yandex.py --out=DIR
-  python experiments/benchmarks/pipeline.py --data_dir=DIR [--prepared_dir=DIR]
+  python -m experiments.benchmarks.make_yandex --out=DIR
+  python -m experiments.benchmarks.pipeline --data_dir=DIR [--prepared_dir=DIR]
 
 Reads the training batches of both Yandex configs, 320 examples in 10 micro-batches, and of ours as
-configured; a figure is the median over windows of steps, with the slowest and the fastest. The ceiling
-is the rate at which one core copies memory. Writes pipeline.md.
+configured; a figure is the median over windows of steps, with the slowest and the fastest. The
+ceiling is the rate at which one core copies memory. Writes pipeline.md.
 """
 
 import itertools
-import os
-import sys
 import time
 from pathlib import Path
-
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 import numpy as np
 from absl import app, flags
 
-import machine
-
-_FOLDER = Path(__file__).parent
-sys.path.insert(0, str(_FOLDER.parents[1]))
 from configs import yandex
+from experiments.benchmarks import machine
 from musicjax.data import array_records, input_pipeline
 
 FLAGS = flags.FLAGS
@@ -57,7 +50,8 @@ def measure(prepared, config, windows: int, steps: int):
       size += batch['inputs'].nbytes
     seconds = time.perf_counter() - start
     measured.append(
-        (examples / seconds, size / 1e6 / seconds, (time.process_time() - cpu) / seconds))
+      (examples / seconds, size / 1e6 / seconds, (time.process_time() - cpu) / seconds)
+    )
   return np.array(measured).T
 
 
@@ -69,14 +63,24 @@ def main(argv):
     config.data_dir, config.prepared_dir = FLAGS.data_dir, FLAGS.prepared_dir
     prepared = array_records.prepare(config)
     examples, rate, cores = measure(prepared, config, FLAGS.windows, FLAGS.steps)
-    rows.append((name, f'**{np.median(rate):.0f}** ({rate.min():.0f}, {rate.max():.0f})',
-                 f'{np.median(examples):.0f}', f'{np.median(cores):.2f}',
-                 f'{np.median(rate) / 1000 / copy:.1%}'))
+    rows.append(
+      (
+        name,
+        f'**{np.median(rate):.0f}** ({rate.min():.0f}, {rate.max():.0f})',
+        f'{np.median(examples):.0f}',
+        f'{np.median(cores):.2f}',
+        f'{np.median(rate) / 1000 / copy:.1%}',
+      )
+    )
   machine.write_table(
-      _FOLDER / 'pipeline.md', 'Delivering training batches',
-      f'`python experiments/benchmarks/pipeline.py --data_dir=DIR` on a folder of `make_yandex.py`, '
-      f'{len(prepared.index.ids)} tracks; {FLAGS.windows} windows of {FLAGS.steps} steps; {described}; '
-      f'shards in memory. Ceiling, one core copying memory: {1000 * copy:.0f} MB/s.', rows)
+    Path(__file__).with_suffix('.md'),
+    'Delivering training batches',
+    f'`python -m experiments.benchmarks.pipeline --data_dir=DIR` on a folder of `make_yandex.py`, '
+    f'{len(prepared.index.ids)} tracks; {FLAGS.windows} windows of {FLAGS.steps} steps; '
+    f'{described}; '
+    f'shards in memory. Ceiling, one core copying memory: {1000 * copy:.0f} MB/s.',
+    rows,
+  )
 
 
 if __name__ == '__main__':

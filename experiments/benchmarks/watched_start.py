@@ -1,6 +1,7 @@
-"""`musicjax.main`, telling when each stage of a start is over; ends after two steps. For first_step.py.
+"""`musicjax.main`, telling when each stage of a start is over; ends after two steps.
 
-Prints lines `@STAGE SECONDS`, in seconds since the epoch. The step's results are waited for.
+For first_step.py. Prints lines `@STAGE SECONDS`, in seconds since the epoch. What a step makes is
+waited for.
 """
 
 import functools
@@ -10,7 +11,7 @@ import time
 import jax
 from absl import app
 
-from musicjax import main, train
+from musicjax import backends, main
 
 
 def tell(stage: str) -> None:
@@ -23,6 +24,7 @@ def told(function, stage: str):
     result = function(*args, **kwargs)
     tell(stage)
     return result
+
   return run
 
 
@@ -45,10 +47,14 @@ def watched_create(create):
 
     tell('create')
     return parts._replace(init=told(init, 'init'), update=update)
+
   return run
 
 
 if __name__ == '__main__':
+  backends.set_up(compilation_cache='')  # As `main` does before the imports that take long.
+  from musicjax import train
+
   tell('imports')
   train.array_records.prepare = told(train.array_records.prepare, 'prepare')
   train.workdir_lib.claim = told(train.workdir_lib.claim, 'claim')
