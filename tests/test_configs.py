@@ -10,7 +10,7 @@ import pytest
 from musicjax import sharding, system, train
 from tests.conftest import write_yandex_folder
 
-NAMES = sorted(path.stem for path in Path('configs').glob('[!_]*.py'))
+NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / 'configs').glob('[!_]*.py'))
 
 
 @pytest.fixture
@@ -34,12 +34,13 @@ def test_the_test_variant_trains_two_steps_and_reports(name, raw, tmp_path):
 def test_the_full_size_fits_together(name, variant, dtype):
   config = importlib.import_module(f'configs.{name}').get_config(variant)
   config.dtype = dtype
-  width, classes = {'yandex': (768, 256), 'quickstart': (64, 6)}[name]
+  sizes = {'yandex': (768, 256), 'quickstart': (64, 6)}
+  width, classes = sizes.get(config.dataset.name, (64, 10))
   dataset = {'label_names': range(classes), 'input_shape': (None, width), 'statistics': {}}
   parts = system.create(config, dataset, sharding.make_mesh(), steps=1000, steps_per_epoch=100)
   state = jax.eval_shape(parts.init)
   micro = config.batch_size // config.accumulate
-  shapes = {'inputs': (20, width), 'lengths': (), 'labels': (classes,), 'weights': (), 'index': ()}
+  shapes = {'inputs': (20, width), 'lengths': (), 'labels': (classes,), 'index': ()}
   batch = {
     key: jax.ShapeDtypeStruct(
       (config.accumulate, micro, *shape), 'int32' if key in ('lengths', 'index') else 'float32'

@@ -1,6 +1,7 @@
 """The command as users and their scripts meet it."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -20,17 +21,31 @@ def run(*flags, code=0):
 
 
 @pytest.fixture(scope='module')
-def trained(yandex_folder, prepared_dir, tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('runs') / 'yandex'
+def trained(yandex_folder, tmp_path_factory):
+  """The workdir of a run on data of its own: `raw` and `prepared` beside it."""
+  home = tmp_path_factory.mktemp('home')
+  workdir = home / 'run'
+  shutil.copytree(yandex_folder, home / 'raw')
   result = run(
     '--config=configs/yandex.py:test',
     f'--workdir={workdir}',
-    f'--config.data_dir={yandex_folder}',
-    f'--config.prepared_dir={prepared_dir}',
+    f'--config.data_dir={home / "raw"}',
+    f'--config.prepared_dir={home / "prepared"}',
   )
   assert f'report: {workdir}/report.md' in result.stdout
   assert f'tensorboard --logdir {workdir}' in result.stdout
   return workdir
+
+
+@pytest.fixture
+def without_data(trained):
+  """Puts the run's raw and prepared data out of its reach for a while."""
+  folders = [trained.with_name(name) for name in ('raw', 'prepared')]
+  for folder in folders:
+    folder.rename(folder.with_name(f'{folder.name}-away'))
+  yield
+  for folder in folders:
+    folder.with_name(f'{folder.name}-away').rename(folder)
 
 
 def test_training_leaves_a_self_contained_workdir(trained):
@@ -60,6 +75,7 @@ def test_prediction_of_the_test_set_is_a_valid_submission(trained, yandex_folder
   assert check_prediction.fault(path, yandex_folder / 'test.csv', num_tags=5) is None
 
 
+@pytest.mark.usefixtures('without_data')
 def test_prediction_of_files_needs_no_data_and_keeps_their_order(trained, yandex_folder, tmp_path):
   # The same tracks elsewhere, in another order and with other neighbours: the same scores.
   folder = tmp_path / 'moved'

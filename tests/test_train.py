@@ -1,11 +1,13 @@
 import json
-import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 from musicjax import checkpoints, sharding, system, train
@@ -47,20 +49,6 @@ def test_an_extended_run_ends_with_the_state_of_an_uninterrupted_one(config, tmp
   assert [line['step'] for line in lines(tmp_path / 'straight')] == [3, 6, 9]
 
 
-def test_a_finished_run_is_left_alone(config, tmp_path, capsys):
-  config.num_train_steps = 2
-  first = train.train_and_evaluate(config, tmp_path)
-  files = {
-    path: path.stat().st_mtime_ns
-    for path in tmp_path.rglob('*')
-    if path.name not in ('config.json', 'dataset.json', 'skipped.csv')
-  }
-  again = train.train_and_evaluate(config, tmp_path)
-  assert again == first
-  assert 'is complete at step 2' in capsys.readouterr().out
-  assert {path: path.stat().st_mtime_ns for path in files} == files
-
-
 def test_a_workdir_refuses_another_config_and_lists_what_differs(config, tmp_path):
   config.num_train_steps = 2
   train.train_and_evaluate(config, tmp_path)
@@ -71,13 +59,17 @@ def test_a_workdir_refuses_another_config_and_lists_what_differs(config, tmp_pat
   assert 'seed: 0 there, 7 here' in str(error.value)
 
 
-def test_a_workdir_refuses_other_data(config, tmp_path, monkeypatch):
+def test_a_workdir_refuses_other_data(config, yandex_folder, tmp_path):
   config.num_train_steps = 2
-  train.train_and_evaluate(config, tmp_path)
-  dataset = json.loads((tmp_path / 'dataset.json').read_text())
-  (tmp_path / 'dataset.json').write_text(json.dumps({**dataset, 'fingerprint': 'yandex-other'}))
-  with pytest.raises(ConfigError, match='dataset: yandex-other there'):
-    train.train_and_evaluate(config, tmp_path)
+  first = train.train_and_evaluate(config, tmp_path / 'run')
+  copy = shutil.copytree(yandex_folder, tmp_path / 'copy')
+  config.data_dir = str(copy)
+  assert train.train_and_evaluate(config, tmp_path / 'run') == first  # The same data elsewhere.
+  table = pd.read_csv(copy / 'train.csv', dtype=str)
+  table.loc[0, 'tags'] = '1' if table.loc[0, 'tags'] == '0' else '0'
+  table.to_csv(copy / 'train.csv', index=False)
+  with pytest.raises(ConfigError, match=r'dataset: yandex-\S+ there, yandex-\S+ here'):
+    train.train_and_evaluate(config, tmp_path / 'run')
 
 
 def test_evaluations_that_bring_nothing_cut_the_learning_rate_and_end_the_run(config, tmp_path):
@@ -98,7 +90,9 @@ def test_evaluations_that_bring_nothing_cut_the_learning_rate_and_end_the_run(co
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_path):
   config.update(num_train_steps=20, ema_decay=0.0)
   config.optimizer.update(name='sgd', learning_rate=1e38, weight_decay=0.0, clip_norm=0.0)
-  with pytest.raises(FloatingPointError, match=r'step \d+: \w+ is (nan|inf); batch_at\(config, \d+\)'):
+  with pytest.raises(
+    FloatingPointError, match=r'step \d+: \w+ is (nan|inf); batch_at\(config, \d+\)'
+  ):
     train.train_and_evaluate(config, tmp_path)
   assert not (tmp_path / 'metrics.json').exists()
 
@@ -126,39 +120,55 @@ def test_learning_beats_chance_on_real_data(real_data, prepared_dir, tmp_path):
   assert final['validation']['map_macro'] > 0.31
 
 
-def test_sigterm_saves_and_the_restart_ends_with_the_same_state(config, tmp_path):
-  config.update(num_train_steps=400, eval_every_steps=200)
-  straight = train.train_and_evaluate(config, tmp_path / 'straight')
-  overrides = [
-    f'--config.{name}={value}'
-    for name, value in {
-      **STATEFUL,
-      'num_train_steps': 400,
-      'eval_every_steps': 200,
-      'data_dir': config.data_dir,
-      'prepared_dir': config.prepared_dir,
-    }.items()
-  ]
+# When evaluation 150 is told, checkpoint 50 is whole, 100 most likely, and 150 is still to come.
+KILLED = {'num_train_steps': 300, 'eval_every_steps': 50}
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(yandex_folder, prepared_dir, tmp_path_factory):
+  """The workdir of a run that nothing befell."""
+  workdir = tmp_path_factory.mktemp('runs') / 'straight'
+  train.train_and_evaluate(make_config(yandex_folder, prepared_dir, **STATEFUL | KILLED), workdir)
+  return workdir
+
+
+@pytest.mark.parametrize(
+  ('sent', 'when'),
+  [(signal.SIGTERM, 'step 10/300 '), (signal.SIGKILL, 'step 150/300  validation')],
+  ids=['SIGTERM', 'SIGKILL'],
+)
+def test_a_killed_run_ends_with_the_same_state(sent, when, config, uninterrupted, tmp_path):
+  fields = STATEFUL | KILLED
+  fields |= {'data_dir': config.data_dir, 'prepared_dir': config.prepared_dir}
   command = [
     sys.executable,
     '-m',
     'musicjax.main',
     '--config=configs/yandex.py:test',
-    f'--workdir={tmp_path / "killed"}',
-    *overrides,
+    f'--workdir={tmp_path}',
+    *(f'--config.{name}={value}' for name, value in fields.items()),
   ]
-  process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+  process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
   for line in process.stdout:
-    if line.startswith('step 10/'):
-      process.send_signal(signal.SIGTERM)
+    if line.startswith(when):
+      process.send_signal(sent)
       break
   rest = process.stdout.read()
-  assert process.wait(60) == 0
-  assert 'terminated: saved step' in rest
-  saved_at = int(rest.split('saved step ')[1].split()[0])
-  assert 10 <= saved_at < 400
-  restarted = subprocess.run(command, capture_output=True, text=True, check=True)
-  assert f'resuming from step {saved_at} of 400' in restarted.stdout
-  final = json.loads((tmp_path / 'killed' / 'metrics.json').read_text())
+  code = process.wait(60)
+  restarted = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+  resumed_at = int(re.search(r'resuming from step (\d+) of 300', restarted)[1])
+  if sent == signal.SIGTERM:
+    assert code == 0
+    assert f'terminated: saved step {resumed_at} of 300' in rest
+    assert resumed_at >= 10
+  else:
+    assert code == -signal.SIGKILL
+    assert resumed_at >= 50
+    assert resumed_at % 50 == 0
+  assert resumed_at < 300
+  final, straight = (
+    json.loads((workdir / 'metrics.json').read_text()) for workdir in (tmp_path, uninterrupted)
+  )
   assert final['state_fingerprint'] == straight['state_fingerprint']
-  assert lines(tmp_path / 'killed') == lines(tmp_path / 'straight')
+  assert final['test'] == straight['test']
+  assert lines(tmp_path) == lines(uninterrupted)

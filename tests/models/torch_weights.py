@@ -6,6 +6,15 @@ import flax.traverse_util
 import numpy as np
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
+# `config.model` of the network in `make_golden.py`.
+GOLDEN_MODEL = {
+  'name': 'conv_transformer',
+  'num_heads': 4,
+  'mlp_dim': 32,
+  'head_dim': 24,
+  'dropout': 0.0,
+  'head_dropout': 0.0,
+}
 
 
 def load_golden(name):
