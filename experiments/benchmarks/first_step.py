@@ -1,7 +1,8 @@
 """How long a start of training takes until its first step is done, and where that time goes.
 
   python -m experiments.benchmarks.make_yandex --out=DIR --tracks=2000 --test_tracks=100
-  python -m experiments.benchmarks.first_step --data_dir=DIR [--prepared_dir=DIR] [--repeats=3]
+  python -m experiments.benchmarks.first_step --data_dir=DIR [--prepared_dir=DIR] [--repeats=3] \\
+      [--configs=yandex.py]
 
 Starts `musicjax.main` on prepared data with both Yandex configs at full size: first with an empty
 folder of compiled programs, then again with what that start left there. Writes first_step.md.
@@ -23,6 +24,7 @@ from musicjax.data import array_records
 FLAGS = flags.FLAGS
 flags.DEFINE_string('data_dir', None, 'Folder of make_yandex.py.', required=True)
 flags.DEFINE_string('prepared_dir', '', 'Where shards are kept; empty: as in training.')
+flags.DEFINE_list('configs', ['yandex.py', 'yandex.py:baseline'], 'Files of configs/ to start.')
 flags.DEFINE_integer('repeats', 3, 'Of which the median is taken.')
 
 _ROOT = Path(__file__).parents[2]
@@ -73,7 +75,7 @@ def main(argv):
 
   described = machine.describe()
   columns = []
-  for name in ('yandex.py', 'yandex.py:baseline'):
+  for name in FLAGS.configs:
     cold, warm = [], []
     for _ in range(FLAGS.repeats):
       with tempfile.TemporaryDirectory() as compiled:
@@ -113,7 +115,8 @@ def main(argv):
   machine.write_table(
     Path(__file__).with_suffix('.md'),
     'From a start to the first step',
-    f'`python -m experiments.benchmarks.first_step --data_dir=DIR` on a folder of '
+    '`python -m experiments.benchmarks.first_step --data_dir=DIR '
+    f'--configs={",".join(FLAGS.configs)}` on a folder of '
     f'`make_yandex.py --tracks=2000 --test_tracks=100`, prepared; {described}; medians of '
     f'{FLAGS.repeats} (fastest, slowest). Cold: nothing compiled before; again: with the '
     'programs of the start before in `--compilation_cache`.',
