@@ -32,7 +32,7 @@ def get_config(variant: str = '') -> ConfigDict:
   if variant == 'baseline':
     return _baseline(config)
 
-  config.batch_size = 64
+  config.batch_size = 256
   config.num_epochs = 20.0
   config.crop_frames = 60
   config.model = dict(

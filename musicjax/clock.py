@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Clock:
@@ -24,11 +24,15 @@ class Clock:
     return time.monotonic() - self._start
 
   @contextlib.contextmanager
-  def waiting_for_input(self) -> Iterator[None]:
-    """Counts what happens inside as waiting for input."""
+  def waiting_for_input(self, device_is_idle: Callable[[], bool]) -> Iterator[None]:
+    """Counts what happens inside as waiting for input, unless the device is at work even after it.
+
+    The host runs ahead of the device: who gets a batch while a step computes does not wait.
+    """
     start = time.monotonic()
     yield
-    self._waited += time.monotonic() - start
+    if device_is_idle():
+      self._waited += time.monotonic() - start
 
   @contextlib.contextmanager
   def paused(self) -> Iterator[None]:

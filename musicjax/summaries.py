@@ -1,7 +1,8 @@
 """TensorBoard: curves without doubles after a resume, the run's description, metrics a class.
 
-Everything goes through one clu writer into the event files of the workdir itself, so that a folder
-of workdirs opens as one TensorBoard with a run each.
+Everything goes into the event files of the workdir itself, so that a folder of workdirs opens as
+one TensorBoard with a run each. clu's metric writers would do, but they import Keras: more than a
+second of every start.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 import tensorflow as tf
-from clu import metric_writers, parameter_overview
+from clu import parameter_overview
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.plugins.pr_curve import summary as pr_curve_summary
@@ -27,7 +28,40 @@ from musicjax.sharding import is_main_process
 NUM_PR_CURVES = 20
 
 
-def create_writer(workdir: Path, restored_step: int) -> metric_writers.MetricWriter:
+class Writer:
+  """Writes summaries of one run; `directory` None: writes nothing."""
+
+  def __init__(self, directory: Path | None):
+    self._writer = (
+      tf.summary.create_file_writer(str(directory))
+      if directory
+      else tf.summary.create_noop_writer()
+    )
+
+  def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    with self._writer.as_default(step):
+      for tag, value in scalars.items():
+        tf.summary.scalar(tag, value)
+
+  def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
+    """Writes texts in Markdown."""
+    with self._writer.as_default(step):
+      for tag, text in texts.items():
+        tf.summary.text(tag, text)
+
+  def write_summary(self, step: int, summary: Any) -> None:
+    """Writes what a TensorBoard plugin made, a Summary proto."""
+    with self._writer.as_default(step):
+      tf.summary.experimental.write_raw_pb(summary.SerializeToString())
+
+  def flush(self) -> None:
+    self._writer.flush()
+
+  def close(self) -> None:
+    self._writer.close()
+
+
+def create_writer(workdir: Path, restored_step: int) -> Writer:
   """Opens the workdir's event files for values of the steps after `restored_step`.
 
   A run killed at step 100 and resumed from 50 leaves the values of 51..100 in its event files and
@@ -41,12 +75,12 @@ def create_writer(workdir: Path, restored_step: int) -> metric_writers.MetricWri
     restored_step: step of the checkpoint that was restored, 0 for a fresh run.
 
   Returns:
-    A writer that works in a background thread, and writes nothing outside process 0.
+    A writer that writes nothing outside process 0.
   """
   if not is_main_process():
-    return metric_writers.MultiWriter([])
+    return Writer(None)
   _write_session_start(workdir, restored_step + 1 if restored_step else 0)
-  return metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(workdir)))
+  return Writer(workdir)
 
 
 def _write_session_start(workdir: Path, step: int):
@@ -69,9 +103,7 @@ def _write_session_start(workdir: Path, step: int):
       file.write(tf.compat.v1.Event(wall_time=now, **event).SerializeToString())
 
 
-def write_run_description(
-  writer: metric_writers.MetricWriter, config: ml_collections.ConfigDict, params: Any
-):
+def write_run_description(writer: Writer, config: ml_collections.ConfigDict, params: Any):
   """Writes the config and the parameters as text, and the config as hyperparameters.
 
   For fresh runs only: a resumed run has its description already. The HParams tab finds its metrics
@@ -87,19 +119,17 @@ def write_run_description(
   text = json.dumps(config.to_dict(), indent=2, default=str)
   overview = parameter_overview.get_parameter_overview(params, include_stats=False)
   writer.write_texts(0, {'config': f'```json\n{text}\n```', 'parameters': f'```\n{overview}\n```'})
-  fields = flatten(config.to_dict())
   # The HParams tab knows no lists and no None.
-  writer.write_hparams(
-    {
-      name: value if isinstance(value, (bool, int, float, str)) else str(value)
-      for name, value in fields.items()
-      if value is not None
-    }
-  )
+  fields = {
+    name: value if isinstance(value, (bool, int, float, str)) else str(value)
+    for name, value in flatten(config.to_dict()).items()
+    if value is not None
+  }
+  writer.write_summary(0, hparams_summary.session_start_pb(fields))
 
 
 def write_class_metrics(
-  writer: metric_writers.MetricWriter,
+  writer: Writer,
   step: int,
   prefix: str,
   scores: np.ndarray,
@@ -124,13 +154,13 @@ def write_class_metrics(
   precision = metrics.average_precision(scores, labels)
   writer.write_scalars(step, {f'{prefix}_ap/{label_names[c]}': precision[c] for c in present})
   for c in present[np.argsort(-support[present], kind='stable')][:NUM_PR_CURVES]:
-    value = pr_curve_summary.pb(label_names[c], labels[:, c], scores[:, c]).value[0]
-    tag = f'{prefix}_pr/{label_names[c]}'
-    writer.write_summaries(step, {tag: tf.make_ndarray(value.tensor)}, {tag: value.metadata})
+    summary = pr_curve_summary.pb(label_names[c], labels[:, c], scores[:, c])
+    summary.value[0].tag = f'{prefix}_pr/{label_names[c]}'
+    writer.write_summary(step, summary)
 
 
 def write_final_metrics(
-  writer: metric_writers.MetricWriter,
+  writer: Writer,
   step: int,
   metrics_by_split: Mapping[str, Mapping[str, float]],
 ):
@@ -152,5 +182,4 @@ def write_final_metrics(
       for name, value in values.items()
     },
   )
-  end = hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS).value[0]
-  writer.write_summaries(step, {end.tag: np.zeros(0, np.float32)}, {end.tag: end.metadata})
+  writer.write_summary(step, hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS))

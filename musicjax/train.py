@@ -6,7 +6,7 @@ import functools
 import itertools
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +93,14 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   preempted = threading.Event()
   _on_sigterm(lambda *_: preempted.set())
   stopped = _stopped_early(state, config)
+
+  def device_is_idle():
+    return all(metrics['loss'].is_ready() for _, metrics in unchecked)
+
   for step in range(first_step + 1, steps + 1):  # Updates done once this one is.
     if stopped:
       break
-    with clock.waiting_for_input():
+    with clock.waiting_for_input(device_is_idle):
       batch = next(batches)
     if step == config.profile_steps[0]:
       trace.enter_context(jax.profiler.trace(str(workdir)))
@@ -151,44 +155,54 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   trace.close()
   saved.wait()
   _on_sigterm(signal.SIG_DFL)  # There is nothing left to save.
-  fingerprint, last_step = train_state.fingerprint(state), int(state.step)
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
+  saved.close()
   scores = {
     split: score(chosen.eval_variables, rows=rows[split]) for split in ('validation', 'test')
   }
   metrics_by_split = {split: s.metrics(parts.task) for split, s in scores.items()}
-  summaries.write_final_metrics(writer, last_step, metrics_by_split)
+  summaries.write_final_metrics(writer, int(state.step), metrics_by_split)
   writer.close()
-  saved.close()
   final = {
     **metrics_by_split,
-    'steps': last_step,
+    'steps': int(state.step),
     'num_train_steps': steps,
     'reported_step': int(chosen.step),
     'seconds': clock.seconds,
-    'examples_per_second': last_step * config.batch_size / clock.seconds,
-    'state_fingerprint': fingerprint,
+    'examples_per_second': int(state.step) * config.batch_size / clock.seconds,
+    'state_fingerprint': train_state.fingerprint(state),
   }
   if sharding.is_main_process():
-    workdir_lib.write_predictions(
-      workdir / 'predictions' / 'out_of_fold.csv',
-      'id',
-      scores['test'].ids,
-      scores['test'].scores,
-      dataset['label_names'],
-    )
-    reports.write(
-      workdir,
-      dataset['label_names'],
-      scores,
-      metrics_by_split,
-      prepared.index.labels[rows['train']].sum(axis=0),
-    )
-    workdir_lib.write_json(workdir / 'metrics.json', final)  # Last: it says the run is complete.
+    support = prepared.index.labels[rows['train']].sum(axis=0)
+    _write_results(workdir, dataset['label_names'], scores, support, final)
   for split, values in metrics_by_split.items():
     say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
   say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
   return final
+
+
+def _write_results(
+  workdir: Path,
+  label_names: Sequence[str],
+  scores: dict[str, evaluate.Scores],
+  support: np.ndarray,
+  final: dict[str, Any],
+) -> None:
+  """Writes out-of-fold predictions, the report and, last, what says that the run is complete.
+
+  Args:
+    workdir: of the run.
+    label_names: a name a class.
+    scores: of `validation` and `test`.
+    support: [classes] training examples of each class.
+    final: what `metrics.json` holds.
+  """
+  test = scores['test']
+  workdir_lib.write_predictions(
+    workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
+  )
+  reports.write(workdir, label_names, scores, {split: final[split] for split in scores}, support)
+  workdir_lib.write_json(workdir / 'metrics.json', final)
 
 
 def say(line: str) -> None:
