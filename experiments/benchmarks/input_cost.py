@@ -71,8 +71,8 @@ def main(argv):
   machine.write_table(
     Path(__file__).with_suffix('.md'),
     'What input costs',
-    f'`python -m experiments.benchmarks.input_cost --config={file}`, {FLAGS.pairs} pairs of {steps} steps; '
-    f'{described}.',
+    f'`python -m experiments.benchmarks.input_cost --config={file}`, {FLAGS.pairs} pairs of '
+    f'{steps} steps; {described}.',
     [
       ('what', 'measured'),
       ('a step on batches in memory', f'{1000 * np.median(per_step):.1f} ms'),
