@@ -87,7 +87,9 @@ def _whole(low: int, words: str, high: int = 2**31 - 1) -> Check:
 def _number(words: str, test: Callable[[float], bool] = lambda v: True) -> Check:
   def check(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < 1e38 and test(value)  # Finite in float32; NaN is not below.
+    return (
+      is_number and abs(value) <= 3.4e38 and test(value)
+    )  # Finite in float32; NaN is not below.
 
   return check, words
 
@@ -114,8 +116,8 @@ def _ascending(values: Any) -> bool:
 _POSITIVE = _whole(1, 'a positive whole number below 2^31')
 _COUNT = _whole(0, 'a whole number in 0..2^31 - 1')
 _SEED = _whole(0, 'a whole number in 0..2^32 - 1', 2**32 - 1)
-_ABOVE_0 = _number('a positive number below 1e38', lambda v: v > 0)
-_FROM_0 = _number('a number in 0..1e38', lambda v: v >= 0)
+_ABOVE_0 = _number('a positive number below 3.4e38', lambda v: v > 0)
+_FROM_0 = _number('a number in 0..3.4e38', lambda v: v >= 0)
 _PROBABILITY = _number('a number in [0, 1]', lambda v: 0 <= v <= 1)
 _DECAY = _number('a number in [0, 1)', lambda v: 0 <= v < 1)
 _FACTOR = _number('a number in (0, 1]', lambda v: 0 < v <= 1)
@@ -197,7 +199,7 @@ def check(config: ConfigDict) -> None:
   for path, value in fields.items():
     if path not in shared and not path.startswith(groups):
       raise unknown_field(path, shared)
-    test, words = next(c for pattern, c in _CHECKS.items() if fnmatch.fnmatchcase(path, pattern))
+    test, words = _CHECKS[pattern_of(path)]
     if not test(value):
       raise ConfigError(f'config.{path}: expected {words}, found {value!r:.80}')
 
@@ -210,3 +212,8 @@ def check(config: ConfigDict) -> None:
     )
   if not config.num_train_steps and not config.num_epochs:
     raise ConfigError('config.num_epochs: expected more than 0 without num_train_steps, found 0')
+
+
+def pattern_of(path: str) -> str:
+  """Returns the pattern of the table that decides on a field."""
+  return next(pattern for pattern in _CHECKS if fnmatch.fnmatchcase(path, pattern))

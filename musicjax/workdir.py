@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from musicjax.config import check
 from musicjax.errors import ConfigError
 from musicjax.fields import flatten
 from musicjax.sharding import is_main_process
@@ -133,7 +134,9 @@ def read_config(workdir: Path, given: ConfigDict | None) -> ConfigDict:
     if not (workdir / name).is_file():
       raise ConfigError(f'workdir: {workdir} holds no run (no {name})')
   if given is None:
-    return ConfigDict(_read_fields(workdir))
+    config = ConfigDict(_read_fields(workdir))
+    check(config)
+    return config
   # Padding and batches of a score are no part of what was trained.
   _check_config(workdir, given, _FREE_FIELDS | {'eval_batch_size'})
   return given
