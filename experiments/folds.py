@@ -8,16 +8,15 @@ Runs live in `<workdir>/fold_<f>_seed_<s>`; the same command goes on with what i
 `config.select_metric` of the test folds.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from absl import flags
+from ml_collections import ConfigDict
 
-from musicjax import backends
-from musicjax.errors import ConfigError, DataError
+from musicjax import backends, command_line
+from musicjax import config as config_lib
 
 Runs = dict[tuple[int, int], dict[str, Any]]  # (fold, seed) -> what `metrics.json` holds.
 
@@ -71,23 +70,16 @@ def markdown(runs: Runs, metric: str) -> str:
   return f'Test {metric}; ±: standard deviation over {len(folds)} folds.\n\n{table}\n'
 
 
-def main(argv: list[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'expected flags alone, found {argv[1]!r}')
-  if not flags.FLAGS['verbosity'].present:
-    logging.set_verbosity(logging.ERROR)
+def main(config: ConfigDict | None) -> None:
+  config_lib.check(config)
   backends.set_up()
   workdir = Path(flags.FLAGS.workdir)
-  try:
-    run_folds(flags.FLAGS.config, workdir, [int(seed) for seed in flags.FLAGS.seeds])
-  except (ConfigError, DataError, FloatingPointError) as error:
-    print('error:', error, *getattr(error, '__notes__', ()), file=sys.stderr)
-    sys.exit(2)
+  run_folds(config, workdir, [int(seed) for seed in flags.FLAGS.seeds])
   print(f'\n{(workdir / "folds.md").read_text(encoding="utf-8")}\n{workdir / "folds.md"}')
 
 
 if __name__ == '__main__':
-  config_flags.DEFINE_config_file('config', None, 'A file of configs/, with :variant.')
+  flags.adopt_module_key_flags(command_line)
   flags.DEFINE_string('workdir', None, 'Folder of the runs and the tables.')
   flags.DEFINE_list('seeds', ['0'], 'Of initialisation, batch order, augmentation and dropout.')
   flags.register_validator(
@@ -96,4 +88,4 @@ if __name__ == '__main__':
     'expected integers, separated by commas',
   )
   flags.mark_flags_as_required(['config', 'workdir'])
-  app.run(main)
+  command_line.run(main)

@@ -1,10 +1,21 @@
 """The fields that every system's config shares, with their defaults.
 
 A system's config starts from `base_config()` and overrides what its paper says. Fields whose
-default is empty (`model`, `loss`, ...) are filled by the system.
+default is empty (`model`, `loss`, ...) are filled by the system. What a field may be stands below
+them, in a table; `check` holds a config against it, without importing anything slow.
 """
 
+import fnmatch
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ml_collections import ConfigDict
+
+from musicjax.errors import ConfigError
+from musicjax.fields import flatten, unknown_field
+
+Check = tuple[Callable[[Any], bool], str]  # of a value, and in words
 
 
 def base_config() -> ConfigDict:
@@ -67,3 +78,142 @@ def base_config() -> ConfigDict:
   config.report_checkpoint = 'best'  # or latest: whose scores the report holds
   config.profile_steps = (0, 0)  # first and last step of a trace for TensorBoard; (0, 0): none
   return config
+
+
+def _whole(low: int, words: str, high: int = 2**31 - 1) -> Check:
+  return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high, words
+
+
+def _number(words: str, test: Callable[[float], bool] = lambda v: True) -> Check:
+  def check(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+      is_number and abs(value) <= 3.4e38 and test(value)
+    )  # Finite in float32; NaN is not below.
+
+  return check, words
+
+
+def _one_of(*names: str) -> Check:
+  return lambda v: isinstance(v, str) and v in names, f'one of {", ".join(names)}'
+
+
+def _tuple_of(check: Check, words: str, test: Callable[[Any], bool] = lambda v: True) -> Check:
+  # A config read back from JSON holds lists.
+  return lambda v: isinstance(v, tuple | list) and all(map(check[0], v)) and test(v), words
+
+
+def _is_plain(value: Any) -> bool:
+  if isinstance(value, tuple | list):
+    return all(map(_is_plain, value))
+  return isinstance(value, bool | str) or _number('')[0](value)
+
+
+def _ascending(values: Any) -> bool:
+  return all(a < b for a, b in itertools.pairwise(values))
+
+
+_POSITIVE = _whole(1, 'a positive whole number below 2^31')
+_COUNT = _whole(0, 'a whole number in 0..2^31 - 1')
+_SEED = _whole(0, 'a whole number in 0..2^32 - 1', 2**32 - 1)
+_ABOVE_0 = _number('a positive number below 3.4e38', lambda v: v > 0)
+_FROM_0 = _number('a number in 0..3.4e38', lambda v: v >= 0)
+_PROBABILITY = _number('a number in [0, 1]', lambda v: 0 <= v <= 1)
+_DECAY = _number('a number in [0, 1)', lambda v: 0 <= v < 1)
+_FACTOR = _number('a number in (0, 1]', lambda v: 0 < v <= 1)
+_TEXT = (lambda v: isinstance(v, str) and '\0' not in v, 'a text')
+_NAME = (lambda v: isinstance(v, str) and v != '', 'a name')
+_SIZES = _tuple_of(_POSITIVE, 'a tuple of positive whole numbers', bool)
+_ANY = _is_plain, 'a finite number, a text, true, false or a tuple of these'
+
+# Pattern of fields -> what they may be; the first pattern that fits counts. Which names and fields
+# a model, loss, ... has is checked where it lives.
+_CHECKS = {
+  '*seed': _SEED,
+  'on_bad_example': _one_of('fail', 'skip'),
+  'num_folds': _whole(3, 'a whole number from 3 (test, validation, training)'),
+  'fold': _COUNT,
+  'normalize': _one_of('none', 'per_feature'),
+  'batch_size': _POSITIVE,
+  'accumulate': _POSITIVE,
+  'crop_frames': _COUNT,
+  'buckets': _tuple_of(_POSITIVE, 'ascending positive whole numbers', _ascending),
+  'bucket_window': _POSITIVE,
+  'eval_batch_size': _POSITIVE,
+  'num_epochs': _FROM_0,
+  'num_train_steps': _COUNT,
+  'eval_every_steps': _COUNT,
+  'log_every_steps': _POSITIVE,
+  'optimizer.learning_rate': _FROM_0,
+  'optimizer.warmup_steps': _COUNT,
+  'optimizer.decay_rate': _FACTOR,
+  'optimizer.weight_decay': _FROM_0,
+  'optimizer.b[12]': _DECAY,
+  'optimizer.clip_norm': _FROM_0,
+  'ema_decay': _DECAY,
+  'plateau.factor': _FACTOR,
+  'plateau.patience': _COUNT,
+  'early_stopping': _COUNT,
+  'report_checkpoint': _one_of('best', 'latest'),
+  'profile_steps': _tuple_of(
+    _COUNT,
+    'the first and the last step, or (0, 0)',
+    lambda v: len(v) == 2 and (0 < v[0] <= v[1] or not any(v)),
+  ),
+  '*_dir': _TEXT,
+  'dtype': _NAME,
+  'task': _NAME,
+  'select_metric': _NAME,
+  '*.name': _NAME,
+  'optimizer.*': _NAME,
+  'dataset.num_*': _POSITIVE,
+  'model.width': _COUNT,
+  'model.num_*': _POSITIVE,
+  'model.*_dim': _POSITIVE,
+  'model.*_frames': _POSITIVE,
+  'model.branches': _tuple_of(_SIZES, 'a tuple of tuples of positive whole numbers', bool),
+  '*dropout': _PROBABILITY,
+  'loss.label_smoothing': _PROBABILITY,
+  'loss.clip': _PROBABILITY,
+  'loss.gamma_*': _FROM_0,
+  'augment.*.alpha': _ABOVE_0,
+  'augment.*.probability': _PROBABILITY,
+  'augment.*.sigma': _FROM_0,
+  'augment.*.*': _ANY,
+  'augment*': (lambda v: isinstance(v, Mapping), 'fields'),
+  '*': _ANY,
+}
+
+
+def check(config: ConfigDict) -> None:
+  """Refuses a config that no machine and no data could make valid.
+
+  Raises:
+    ConfigError: a field is missing, unknown, of another type or out of its range.
+  """
+  fields, shared = flatten(config.to_dict()), flatten(base_config().to_dict())
+  groups = ('dataset.', 'model.', 'loss.', 'augment.')  # Systems add fields to these.
+  for path in shared:
+    if path not in fields and not path.startswith('augment'):
+      raise ConfigError(f'config.{path}: expected a value, found none')
+  for path, value in fields.items():
+    if path not in shared and not path.startswith(groups):
+      raise unknown_field(path, shared)
+    test, words = _CHECKS[pattern_of(path)]
+    if not test(value):
+      raise ConfigError(f'config.{path}: expected {words}, found {value!r:.80}')
+
+  if config.fold >= config.num_folds:
+    raise ConfigError(f'config.fold: expected 0..{config.num_folds - 1}, found {config.fold}')
+  if config.batch_size % config.accumulate:
+    raise ConfigError(
+      f'config.batch_size: expected a multiple of accumulate ({config.accumulate}), '
+      f'found {config.batch_size}'
+    )
+  if not config.num_train_steps and not config.num_epochs:
+    raise ConfigError('config.num_epochs: expected more than 0 without num_train_steps, found 0')
+
+
+def pattern_of(path: str) -> str:
+  """Returns the pattern of the table that decides on a field."""
+  return next(pattern for pattern in _CHECKS if fnmatch.fnmatchcase(path, pattern))

@@ -43,6 +43,7 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
   Raises:
     ConfigError: if there is no such checkpoint, or the data is not what the run was trained on.
   """
+  system.check(config)
   mesh = sharding.make_mesh()
   prepared = array_records.prepare(config)
   dataset = workdir_lib.read_dataset(workdir, prepared)

@@ -17,17 +17,18 @@ A workdir keeps the run's config for evaluation and prediction. Curves: tensorbo
 """
 
 import json
-import sys
+import re
 from pathlib import Path
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags
+from ml_collections import ConfigDict
 
-from musicjax import backends
-from musicjax.errors import ConfigError, DataError
+from musicjax import backends, command_line
+from musicjax import config as config_lib
+from musicjax.errors import ConfigError
 
 FLAGS = flags.FLAGS
-config_flags.DEFINE_config_file('config', None, 'A file of configs/, with :variant.')
+flags.adopt_module_key_flags(command_line)  # --help shows them, too.
 flags.DEFINE_string('workdir', None, 'Folder of the run; made if missing.')
 flags.DEFINE_enum('mode', 'train', ['train', 'evaluate', 'predict'], 'What to do.')
 flags.DEFINE_string('checkpoint', 'best', 'best, latest or a step; for evaluate and predict.')
@@ -35,29 +36,14 @@ flags.DEFINE_list('inputs', [], "Files and folders to predict; none: the data's 
 flags.DEFINE_bool('distributed', False, 'Join the processes of a TPU pod or a Slurm job.')
 flags.DEFINE_bool('show_config', False, 'List the fields of --config with their comments.')
 flags.DEFINE_string('list_models', None, 'List the models whose name matches a pattern, e.g. "*".')
-flags.DEFINE_bool('debug', False, 'Show the traceback of an error in the input or the config.')
 flags.DEFINE_string('compilation_cache', backends.COMPILATION_CACHE, 'Keeps compiled programs.')
 
 
-def main(argv: list[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'expected flags alone, found {argv[1]!r}')
-  if not FLAGS['verbosity'].present:
-    logging.set_verbosity(logging.ERROR)  # Libraries tell of every file they touch.
-  try:
-    run()
-  except (ConfigError, DataError) as error:
-    if FLAGS.debug:
-      raise
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(2)
-  except FloatingPointError as error:
-    print(f'stopped: {error}', file=sys.stderr)
-    sys.exit(1)
+def main(config: ConfigDict | None) -> None:
+  """Does what the flags say; imports only what that needs, and what is slow last.
 
-
-def run() -> None:
-  """Does what the flags say; imports only what that needs.
+  Args:
+    config: of `--config`, or None.
 
   Raises:
     ConfigError, DataError, FloatingPointError: what the user must know, in one line.
@@ -67,22 +53,36 @@ def run() -> None:
 
     return print('\n'.join(models.names(FLAGS.list_models)))
   if FLAGS.show_config:
-    from musicjax import config, config_help
+    from musicjax import config_help
 
     _require('config')
-    file = Path(config_flags.get_config_filename(FLAGS['config']).split(':')[0])
-    return print(config_help.describe(FLAGS.config, [Path(config.__file__), file]))
+    sources = [Path(config_lib.__file__), Path(FLAGS.config.split(':')[0])]
+    return print(config_help.describe(config, sources))
 
   _require('workdir', *(['config'] if FLAGS.mode == 'train' else []))
-  backends.set_up(FLAGS.compilation_cache, FLAGS.distributed)
-  from musicjax import evaluate, predict, train
+  if config is not None:
+    config_lib.check(config)
+  if not re.fullmatch('best|latest|[0-9]{1,10}', FLAGS.checkpoint):
+    raise ConfigError(f'--checkpoint: expected best, latest or a step, found {FLAGS.checkpoint!r}')
+  for path in FLAGS.inputs:
+    if not Path(path).exists():
+      raise ConfigError(f'--inputs: {path} does not exist')
   from musicjax import workdir as workdir_lib
 
   workdir = Path(FLAGS.workdir)
   if FLAGS.mode == 'train':
-    return train.train_and_evaluate(FLAGS.config, workdir)
-  config = workdir_lib.read_config(workdir, FLAGS.config)
-  if FLAGS.mode == 'evaluate':
+    workdir_lib.check_writable(workdir, '--workdir')
+  else:
+    config = workdir_lib.read_config(workdir, config)
+  if config.prepared_dir and not Path(config.prepared_dir).exists():
+    workdir_lib.check_writable(Path(config.prepared_dir), 'config.prepared_dir')
+
+  backends.set_up(FLAGS.compilation_cache, FLAGS.distributed)
+  from musicjax import evaluate, predict, train
+
+  if FLAGS.mode == 'train':
+    train.train_and_evaluate(config, workdir)
+  elif FLAGS.mode == 'evaluate':
     result = evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint)
     train.say(json.dumps(workdir_lib.finite(result), indent=2))
   else:
@@ -96,4 +96,4 @@ def _require(*names: str) -> None:
 
 
 if __name__ == '__main__':
-  app.run(main)
+  command_line.run(main)

@@ -32,6 +32,7 @@ def predict(workdir: Path, config: ConfigDict, checkpoint: str, inputs: list[str
     ConfigError: if there are no inputs and the dataset has no submission format.
     DataError: for the first file that cannot be read.
   """
+  system.check(config)
   dataset = workdir_lib.read_json(workdir / 'dataset.json')
   module = builders.module(dataset['name'])
   if inputs:

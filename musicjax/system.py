@@ -1,6 +1,7 @@
 """Puts together the parts that a config names: model, loss, optimizer, and the jitted steps."""
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,8 +10,12 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from musicjax import config as config_lib
 from musicjax import losses, models, optimizers, sharding, tasks, train_state, train_step
 from musicjax.audio import augment
+from musicjax.data import builders
+from musicjax.errors import ConfigError
+from musicjax.fields import check_fields, check_name
 from musicjax.train_state import TrainState
 
 
@@ -28,6 +33,30 @@ class System(NamedTuple):
   init: Callable[[], TrainState]
   update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
   eval_step: Callable[..., dict[str, jax.Array]]
+
+
+def check(config) -> None:
+  """Refuses a config before any data is read or prepared for it.
+
+  Raises:
+    ConfigError: a field that `config.check` refuses, a dataset, task, metric, model, loss,
+      augmentation or optimizer that there is not, or one that does not take its fields.
+  """
+  config_lib.check(config)
+  known = getattr(builders.module(config.dataset.name), 'FIELDS', ())
+  given = check_fields('config.dataset', config.dataset, known)
+  for field in known:
+    if field not in given:
+      raise ConfigError(f'config.dataset.{field}: expected a value, found none')
+  task = tasks.create(config.task)
+  check_name('config.select_metric', config.select_metric, task.selectable)
+  models.create(config.model, 1, config.dtype)
+  losses.create(config.loss)
+  augment.create(config.augment)
+  schedule = optimizers.create_schedule(
+    config.optimizer, config.num_train_steps or sys.maxsize, steps_per_epoch=1.0
+  )
+  optimizers.create(config.optimizer, schedule)
 
 
 def create(

@@ -22,7 +22,6 @@ from musicjax.clock import Clock
 from musicjax.data import array_records, input_pipeline
 from musicjax.data.array_records import Prepared
 from musicjax.errors import ConfigError, DataError
-from musicjax.fields import check_name
 from musicjax.train_step import Batch
 
 _AHEAD = 8  # Steps the host may run ahead of the losses it has looked at.
@@ -37,6 +36,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     FloatingPointError: naming the first step whose loss is not finite.
   """
   # Data.
+  system.check(config)
   mesh = sharding.make_mesh()
   prepared = array_records.prepare(config)
   rows = input_pipeline.split_rows(prepared.index, config)
@@ -59,8 +59,6 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
-  check_name('config.select_metric', config.select_metric, parts.task.selectable)
-  check_name('config.report_checkpoint', config.report_checkpoint, ('best', 'latest'))
   batches = _device_batches(prepared, rows['train'], config, mesh)
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from musicjax.config import check
 from musicjax.errors import ConfigError
 from musicjax.fields import flatten
 from musicjax.sharding import is_main_process
@@ -24,6 +26,22 @@ _FREE_FIELDS = frozenset({
   'data_dir', 'prepared_dir', 'num_epochs', 'num_train_steps',
   'log_every_steps', 'profile_steps', 'report_checkpoint',
 })  # fmt: skip
+
+
+def check_writable(folder: Path, field: str) -> None:
+  """Tries, and leaves no trace.
+
+  Raises:
+    ConfigError: naming `field`, if the folder cannot be made, or nothing can be written to it.
+  """
+  existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+  try:
+    with tempfile.TemporaryFile(dir=existing):
+      pass
+  except OSError as error:
+    raise ConfigError(
+      f'{field}: expected a folder that can be written, found {existing}: {error.strerror}'
+    ) from error
 
 
 def describe(
@@ -112,20 +130,25 @@ def read_config(workdir: Path, given: ConfigDict | None) -> ConfigDict:
   Raises:
     ConfigError: if there is no run in the workdir, or one of another config.
   """
-  path = workdir / 'config.json'
-  if not path.exists():
-    raise ConfigError(f'workdir: {workdir} holds no run (no config.json)')
+  for name in ('config.json', 'dataset.json'):
+    if not (workdir / name).is_file():
+      raise ConfigError(f'workdir: {workdir} holds no run (no {name})')
   if given is None:
-    return ConfigDict(read_json(path))
+    config = ConfigDict(_read_fields(workdir))
+    check(config)
+    return config
   # Padding and batches of a score are no part of what was trained.
   _check_config(workdir, given, _FREE_FIELDS | {'eval_batch_size'})
   return given
 
 
 def _check_config(workdir: Path, config: ConfigDict, free: Collection[str]) -> None:
-  old, new = flatten(read_json(workdir / 'config.json')), flatten(_plain(config))
+  old, new = (
+    {field: repr(value) for field, value in flatten(fields).items()}
+    for fields in (_read_fields(workdir), _plain(config))
+  )
   differences = [
-    f'{field}: {old.get(field)!r} there, {new.get(field)!r} here'
+    f'{field}: {old.get(field, "absent")} there, {new.get(field, "absent")} here'
     for field in sorted(old.keys() | new.keys())
     if old.get(field) != new.get(field) and field not in free
   ]
@@ -133,8 +156,23 @@ def _check_config(workdir: Path, config: ConfigDict, free: Collection[str]) -> N
     raise ConfigError(f'workdir {workdir} belongs to another run: ' + '; '.join(differences))
 
 
+def _read_fields(workdir: Path) -> dict[str, Any]:
+  fields = read_json(workdir / 'config.json')
+  if not isinstance(fields, dict):
+    raise ConfigError(f'{workdir}/config.json: expected fields, found {type(fields).__name__}')
+  return fields
+
+
 def read_json(path: Path) -> Any:
-  return json.loads(path.read_text(encoding='utf-8'))
+  """Returns what a file holds.
+
+  Raises:
+    ConfigError: it is no JSON.
+  """
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:  # Of its bytes or of its syntax.
+    raise ConfigError(f'{path}: expected JSON, found: {error}') from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,6 +1,7 @@
 """The command as users and their scripts meet it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 
 from experiments import check_prediction
+from musicjax import predict, workdir
+from musicjax.errors import ConfigError, DataError
 
 
 def run(*flags, code=0):
@@ -98,31 +101,113 @@ def test_evaluation_of_the_best_checkpoint_gives_the_reported_metrics(trained):
   assert found['test'] == final['test']
 
 
-ERRORS = {
-  'no workdir': (['--config=configs/yandex.py:test'], '--workdir: expected a value'),
+FILE = '--config=configs/yandex.py:test'
+REFUSED_BEFORE_JAX = {
+  'no workdir': ([FILE], '--workdir: expected a value'),
+  'no config': (['--workdir=W'], '--config: expected a value'),
+  'no such file': (['--config=configs/yandx.py'], "none at 'configs/yandx.py'"),
+  'unknown variant': (['--config=configs/yandex.py:basline'], 'nearest: baseline'),
+  'unknown flag': (['--confg=configs/yandex.py'], 'Did you mean: config'),
+  'unknown mode': ([FILE, '--mode=trian'], 'train|evaluate|predict'),
+  'no flag': ([FILE, 'W'], "flags alone, found 'W'"),
+  'field without config': (['--config.fold=1'], 'expected --config=FILE, too'),
+  'unknown field': (
+    ['--config=configs/yandex.py', '--config.batchsize=3'],
+    'error: config.batchsize: no such field (nearest: config.batch_size)\n',
+  ),
+  'bad field': ([FILE, '--workdir=W', '--config.fold=5'], 'config.fold: expected 0..4, found 5'),
+  'garbage checkpoint': (
+    ['--workdir=W', '--mode=evaluate', '--checkpoint=bst'],
+    "--checkpoint: expected best, latest or a step, found 'bst'",
+  ),
+  'missing inputs': (
+    ['--workdir=W', '--mode=predict', '--inputs=configs,W/none.npy'],
+    'W/none.npy does not exist',
+  ),
+}
+REFUSED = {
+  'no run': (['--mode=predict', '--workdir=W'], 'holds no run'),
+  'a file for a workdir': ([FILE, '--workdir=README.md'], 'README.md: Not a directory'),
+  'a folder that cannot be': (
+    [FILE, '--workdir=/proc/none/run'],
+    'a folder that can be written, found /',
+  ),
+  'unwritable prepared_dir': (
+    [FILE, '--workdir=W', '--config.prepared_dir=README.md/prepared'],
+    'config.prepared_dir: expected a folder that can be written, found',
+  ),
   'unknown model': (
-    [
-      '--config=configs/quickstart.py:test',
-      '--workdir=W',
-      '--config.model.name=atention_transformer',
-    ],
+    ['--config=configs/quickstart.py:test', '--workdir=W', '--config.model.name=atention'],
     'nearest: attention_transformer',
   ),
-  'no run': (['--mode=predict', '--workdir=W'], 'holds no run'),
+  'no data': ([FILE, '--workdir=W', '--config.data_dir=W/none'], 'W/none/train.csv: not found'),
 }
 
 
-@pytest.mark.parametrize('case', ERRORS)
-def test_bad_use_is_told_in_one_line_with_exit_code_2(case, tmp_path, prepared_dir):
-  flags, message = ERRORS[case]
-  flags = [flag.replace('--workdir=W', f'--workdir={tmp_path / "W"}') for flag in flags]
-  if any(flag.startswith('--config=') for flag in flags):
-    flags.append(f'--config.prepared_dir={prepared_dir}')
+def bad_use(case, folder):
+  flags, message = (REFUSED_BEFORE_JAX | REFUSED)[case]
+  flags = [re.sub(r'\bW\b', str(folder / 'W'), flag) for flag in flags]
+  return flags, message.replace('W/', f'{folder}/W/')
+
+
+@pytest.mark.parametrize('case', [*REFUSED_BEFORE_JAX, *REFUSED])
+def test_bad_use_is_told_in_one_line_with_exit_code_2(case, tmp_path):
+  flags, message = bad_use(case, tmp_path)
   result = run(*flags, code=2)
-  assert message in result.stderr
-  errors = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
-  assert len(errors) == 1
-  assert 'Traceback' not in result.stderr
+  assert message.replace("'W'", f"'{tmp_path / 'W'}'") in result.stderr
+  assert result.stderr.startswith('error: ')
+  assert result.stderr.count('\n') == 1
+  assert not list(tmp_path.iterdir())
+
+
+def test_what_is_cheap_to_refuse_is_refused_without_jax_and_tensorflow(tmp_path):
+  # One interpreter for all: absl parses flags anew in each call.
+  calls = [[*bad_use(case, tmp_path)[0], '--debug'] for case in REFUSED_BEFORE_JAX]
+  code = f"""
+import sys
+from absl import app, flags
+from musicjax import command_line, main
+for call in {calls}:
+  flags.FLAGS.unparse_flags()
+  app._register_and_parse_flags_with_usage.done = False
+  sys.argv = ['main', *call]
+  try:
+    command_line.run(main.main)
+  except SystemExit as end:
+    assert end.code == 2, call
+  else:
+    raise AssertionError(call)
+assert not {{'jax', 'tensorflow', 'numpy'}} & sys.modules.keys()
+"""
+  result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+  assert result.returncode == 0, result.stderr
+  assert 'Traceback' in result.stderr  # As --debug asks.
+
+
+INPUTS = {
+  'width': (np.zeros((4, 9), np.float32), 'expected width 8, found 9'),
+  'rank': (np.zeros(8, np.float32), r'expected float32 \[frames, width\], found float32 \[8\]'),
+  'dtype': (np.zeros((4, 8)), r'expected float32 \[frames, width\], found float64 \[4, 8\]'),
+  'empty': (np.zeros((0, 8), np.float32), 'expected at least one frame'),
+}
+
+
+@pytest.mark.parametrize('case', INPUTS)
+def test_inputs_unlike_those_trained_on_are_refused_by_name(case, trained, tmp_path):
+  array, message = INPUTS[case]
+  np.save(tmp_path / 'track.npy', array)
+  config = workdir.read_config(trained, None)
+  with pytest.raises(DataError, match=f'track.npy: {message}'):
+    predict.predict(trained, config, 'best', [str(tmp_path / 'track.npy')])
+
+
+def test_a_workdir_of_another_config_is_refused_with_the_differences(trained):
+  given = workdir.read_config(trained, None)
+  given.batch_size, given.augment = 4, {}
+  with pytest.raises(ConfigError) as error:
+    workdir.read_config(trained, given)
+  assert 'batch_size: 8 there, 4 here' in str(error.value)
+  assert 'augment.mixup.alpha: 0.4 there, absent here' in str(error.value)
 
 
 def test_a_missing_checkpoint_is_told_with_those_there_are(trained):

@@ -9,9 +9,8 @@ import os
 import time
 
 import jax
-from absl import app
 
-from musicjax import backends, main
+from musicjax import backends, command_line, main
 
 
 def tell(stage: str) -> None:
@@ -59,4 +58,4 @@ if __name__ == '__main__':
   train.array_records.prepare = told(train.array_records.prepare, 'prepare')
   train.workdir_lib.claim = told(train.workdir_lib.claim, 'claim')
   train.system.create = watched_create(train.system.create)
-  app.run(main.main)
+  command_line.run(main.main)

@@ -89,9 +89,9 @@ def create_model(config, num_classes: int, dtype='float32') -> AttentionTransfor
     ConfigError: a field that there is not, or a width that the heads do not divide.
   """
   model = layers.from_config(AttentionTransformer, config, num_classes, dtype)
-  if model.width % (2 * model.num_heads):
+  if not model.width or model.width % (2 * model.num_heads):
     raise ConfigError(
-      f'config.model.width: expected a multiple of 2 num_heads = '
+      f'config.model.width: expected a positive multiple of 2 num_heads = '
       f'{2 * model.num_heads}, found {model.width}'
     )
   return model

@@ -1,5 +1,6 @@
 """Datasets, one module each: `load(config) -> Source` and `read_inputs(paths, shape, parameters)`.
 
+A dataset with fields of its own in `config.dataset` names them in `FIELDS`; they must be given.
 A dataset with a submission format of its own also has `submission_inputs(data_dir)` and
 `format_submission(names, scores)`.
 """

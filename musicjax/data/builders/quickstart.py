@@ -24,6 +24,7 @@ from musicjax.data.builders import synthesis
 from musicjax.data.source import Source
 from musicjax.errors import ConfigError, DataError
 
+FIELDS = ('num_tracks', 'seed')  # of `config.dataset`
 EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')
 # A hop of 40 ms gives a track 100 to 150 frames, and a quarter of a beat 2 to 6.
 FRONT_END = LogMel(sample_rate=synthesis.SAMPLE_RATE, n_fft=1024, hop_length=640, n_mels=64)
