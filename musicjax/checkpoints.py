@@ -1,51 +1,80 @@
-"""Saves and restores train states; the only file that imports orbax."""
+"""Saves and restores train states; the only file that imports orbax.
 
+Orbax writes a step's folder under another name and renames it when all is written, so a kill leaves
+no half of one. What it does not see is a file that was truncated, zeroed or altered later: numbers
+in it would be restored as they are. So each folder is sealed before it is renamed: `seal.json`
+holds the size and CRC-32 of its files, and nothing is restored from a folder that differs.
+"""
+
+import contextlib
 import dataclasses
+import itertools
+import json
 import os
-from collections.abc import Sequence
+import re
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jaxlib
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
-from musicjax.errors import ConfigError
+from musicjax.errors import ConfigError, DataError, StorageError
+from musicjax.sharding import is_main_process
 from musicjax.train_state import TrainState
+
+_SEAL, _ITEM, _ORBAX_METADATA = 'seal.json', 'default', '_CHECKPOINT_METADATA'
 
 
 @dataclasses.dataclass
-class _LatestAndBest:
+class _TwoLatestAndTheirBest:
   """Keeps the newest checkpoint, to resume from, and the best one, to report.
 
-  The train state is what knows the best step; Orbax's own ranking by metric would be a second
-  opinion, and keeps the newest of equals where the state keeps the first.
+  And the same of the one before, for the day the newest is damaged. The train state is what knows
+  the best step; Orbax's own ranking by metric would be a second opinion, and keeps the newest of
+  equals where the state keeps the first.
   """
 
-  best_step: int = 0
+  best_of: dict[int, int]  # Step -> the best one as that checkpoint knew it.
 
   def should_preserve(self, checkpoints: Sequence, *, context) -> list[bool]:
     del context
-    newest = max(c.step for c in checkpoints)
-    return [c.step in (newest, self.best_step) for c in checkpoints]
+    newest = sorted(c.step for c in checkpoints)[-2:]
+    kept = {*newest, *(self.best_of.get(step) for step in newest)}
+    return [c.step in kept for c in checkpoints]
 
 
 class Checkpoints:
   """The checkpoints of a workdir, written in the background.
 
-  A reader leaves everything in place: the run it looks at may be writing.
+  A reader leaves everything in place: the run it looks at may be writing. A writer renames what is
+  damaged to `STEP.corrupt`: the run will save that step again.
+
+  Raises:
+    DataError: to a writer, if there are checkpoints and all of them are damaged.
   """
 
   def __init__(self, directory: Path, *, read_only: bool):
-    self._policy = _LatestAndBest()
+    self._directory = directory.absolute()
+    self._being_saved = {}
+    if read_only:
+      return
+    self._set_damaged_aside()
+    self._policy = _TwoLatestAndTheirBest(
+      {step: _read_seal(self._directory / str(step))['best_step'] for step in self._steps()}
+    )
     self._manager = ocp.CheckpointManager(
-      directory.absolute(),
+      self._directory,
       options=ocp.CheckpointManagerOptions(
         preservation_policy=self._policy,
-        read_only=read_only,
-        cleanup_tmp_directories=not read_only,
-        create=not read_only,
+        cleanup_tmp_directories=True,
+        # Called when all files of a step are in its folder, before that gets its final name.
+        async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
       ),
     )
 
@@ -60,59 +89,158 @@ class Checkpoints:
     Args:
       state: of the run.
       seconds: of training so far, over all starts.
+
+    Raises:
+      StorageError: if this write, or the one before it in the background, failed.
     """
-    step = int(state.step)
+    step, best_step = int(state.step), int(state.progress.best_step)
     if step == self.latest_step:
       return
-    best_step = int(state.progress.best_step)
-    self._policy.best_step = best_step
-    self._manager.save(
-      step,
-      args=ocp.args.StandardSave(state),
-      custom_metadata={'best_step': best_step, 'seconds': seconds, 'topology': topology()},
-    )
+    self.wait()
+    self._policy.best_of[step] = best_step
+    self._being_saved = {
+      'step': step, 'best_step': best_step, 'seconds': seconds, 'topology': topology(),
+    }  # fmt: skip
+    with self._told_of_failure():
+      self._manager.save(step, args=ocp.args.StandardSave(state))
 
   def metadata(self, which: str) -> dict[str, Any]:
-    """Returns {best_step, seconds, topology} of a checkpoint."""
-    return self._manager.metadata(self.resolve(which)).custom_metadata
+    """Returns {step, best_step, seconds, topology} of a checkpoint."""
+    return _read_seal(self._directory / str(self.resolve(which)))
 
   def resolve(self, which: str) -> int:
     """Returns the step that `best`, `latest` or a number stands for.
 
     Raises:
       ConfigError: listing the saved steps, if it is none of them.
+      DataError: if it is damaged; for `latest`, if all are.
     """
-    saved = sorted(self._manager.all_steps())
+    saved = self._steps()
     if not saved:
-      raise ConfigError(f'checkpoint: {self._manager.directory} holds none')
-    if which == 'latest':
-      step = saved[-1]
-    elif which == 'best':
-      step = self._manager.metadata(saved[-1]).custom_metadata['best_step']
-      if not step:
-        raise ConfigError(
-          f'checkpoint: no evaluation yet that could be best; latest is {saved[-1]}'
-        )
+      raise ConfigError(f'checkpoint: {self._directory} holds none')
+    if which.isdecimal():
+      step = int(which)
     else:
-      step = int(which) if which.isdecimal() else None
-    if step not in saved:
+      step = latest = self._newest_undamaged(saved)
+      if which == 'best':
+        step = _read_seal(self._directory / str(latest))['best_step']
+        if not step:
+          raise ConfigError(f'checkpoint: no evaluation yet that could be best; latest is {latest}')
+    if step not in saved or which not in ('best', 'latest', str(step)):
       raise ConfigError(f'checkpoint: expected best, latest or one of {saved}, found {which!r}')
+    if which != 'latest' and (fault := _fault(self._directory / str(step))):
+      raise DataError(f'checkpoint {which}: {self._directory / str(step)} is damaged: {fault}')
     return step
 
   def restore(self, which: str, like: TrainState, sharding: Sharding) -> TrainState:
-    """Restores `best`, `latest` or a step into the structure of `like`, on `sharding`."""
+    """Restores `best`, `latest` or a step into the structure of `like`, on `sharding`.
+
+    `latest` is the newest that is not damaged.
+
+    Raises:
+      ConfigError, DataError: as `resolve`, or the checkpoint is of another structure.
+    """
     abstract = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like
     )
-    return self._manager.restore(self.resolve(which), args=ocp.args.StandardRestore(abstract))
+    folder = self._directory / str(self.resolve(which))
+    try:
+      with ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(folder / _ITEM, abstract)
+    except Exception as error:  # Orbax, TensorStore and JSON have no common one.
+      raise DataError(f'checkpoint {which}: {folder} cannot be read: {_line(error)}') from error
+
+  def check(self) -> None:
+    """Raises what a write in the background has met so far, without waiting for it.
+
+    Raises:
+      StorageError: if it failed.
+    """
+    if self._being_saved and not self._manager.is_saving_in_progress():
+      self.wait()
 
   def wait(self) -> None:
-    """Waits until everything is on disk; raises what a write in the background met."""
-    self._manager.wait_until_finished()
+    """Waits until everything is on disk.
+
+    Raises:
+      StorageError: if a write in the background failed.
+    """
+    with self._told_of_failure():
+      self._manager.wait_until_finished()
+    self._being_saved = {}
 
   def close(self) -> None:
     self.wait()
     self._manager.close()
+
+  def _steps(self) -> list[int]:
+    if not self._directory.is_dir():
+      return []
+    names = (path.name for path in self._directory.iterdir() if path.is_dir())
+    return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
+
+  def _newest_undamaged(self, saved: list[int]) -> int:
+    faults = []
+    for step in reversed(saved):
+      fault = _fault(self._directory / str(step))
+      if fault is None:
+        return step
+      faults.append(f'{step}: {fault}')
+      if is_main_process():  # To stderr: what is evaluated or predicted goes to stdout.
+        print(f'checkpoint {step} is damaged and passed over: {fault}', file=sys.stderr)
+    raise DataError(f'{self._directory}: every checkpoint is damaged: {"; ".join(faults)}')
+
+  def _set_damaged_aside(self) -> None:
+    """Renames the damaged ones, where one is left that is not."""
+    saved = self._steps()
+    faults = {step: _fault(self._directory / str(step)) for step in saved}
+    damaged = {step: fault for step, fault in faults.items() if fault is not None}
+    if not damaged:
+      return
+    if len(damaged) == len(saved):
+      described = '; '.join(f'{step}: {fault}' for step, fault in damaged.items())
+      raise DataError(f'{self._directory}: every checkpoint is damaged: {described}')
+    if is_main_process():
+      for step, fault in damaged.items():
+        folder = self._directory / str(step)
+        names = itertools.chain([f'{step}.corrupt'], (f'{step}.corrupt{i}' for i in range(2, 99)))
+        name = next(name for name in names if not (self._directory / name).exists())
+        folder.rename(self._directory / name)
+        print(f'checkpoint {step} is damaged and passed over, kept as {name}: {fault}', flush=True)
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices('damaged checkpoints set aside')
+
+  def _seal(self) -> None:
+    """Writes `seal.json` into the folder that Orbax is about to rename into place."""
+    if not is_main_process():
+      return
+    [folder] = self._directory.glob(f'{self._being_saved["step"]}.orbax-checkpoint-tmp*')
+    content = {
+      **self._being_saved,
+      'orbax': _orbax_metadata(folder),
+      'files': {
+        str(path.relative_to(folder)): _size_and_checksum(path, sync=True)
+        for path in sorted((folder / _ITEM).rglob('*'))
+        if path.is_file()
+      },
+    }
+    text = json.dumps({'content': content, 'crc32': _checksum_of(content)})
+    with (folder / _SEAL).open('w') as file:
+      file.write(text)
+      file.flush()
+      os.fsync(file.fileno())
+
+  @contextlib.contextmanager
+  def _told_of_failure(self) -> Iterator[None]:
+    try:
+      yield
+    except Exception as error:  # Orbax, TensorStore and the system have no common one.
+      step = self._being_saved.get('step')
+      kept = [saved for saved in self._steps() if saved != step]
+      raise StorageError(
+        f'checkpoint {step} cannot be written in {self._directory}: {_line(error)}; '
+        + (f'the newest there is {kept[-1]}' if kept else 'there is none before it')
+      ) from error
 
 
 def topology() -> dict[str, Any]:
@@ -124,3 +252,64 @@ def topology() -> dict[str, Any]:
     'cpus': os.cpu_count(),
     'jaxlib': jaxlib.__version__,
   }
+
+
+def _fault(folder: Path) -> str | None:
+  """Returns what is wrong with the files of a checkpoint, None where they are as saved."""
+  try:
+    content = _read_seal(folder)
+    for name, (size, checksum) in content['files'].items():
+      found_size, found_checksum = _size_and_checksum(folder / name)
+      if found_size != size:
+        return f'{name}: expected {size} bytes, found {found_size}'
+      if found_checksum != checksum:
+        return f'{name}: the content is not what was saved'
+    if _orbax_metadata(folder) != content['orbax']:
+      return f'{_ORBAX_METADATA}: the content is not what was saved'
+  except DataError as error:
+    return str(error)
+  except OSError as error:
+    return f'{Path(error.filename or folder).name}: {error.strerror}'
+  return None
+
+
+def _read_seal(folder: Path) -> dict[str, Any]:
+  try:
+    sealed = json.loads((folder / _SEAL).read_bytes())
+    if sealed['crc32'] == _checksum_of(sealed['content']):
+      return sealed['content']
+  except (ValueError, KeyError, TypeError):
+    pass
+  raise DataError(f'{_SEAL}: the content is not what was saved')
+
+
+def _orbax_metadata(folder: Path) -> dict[str, Any]:
+  """Returns what Orbax keeps beside the state, without the time, which it adds after the seal."""
+  try:
+    metadata = json.loads((folder / _ORBAX_METADATA).read_bytes())
+    return {key: value for key, value in metadata.items() if key != 'commit_timestamp_nsecs'}
+  except (ValueError, AttributeError) as error:
+    raise DataError(f'{_ORBAX_METADATA}: the content is not what was saved') from error
+
+
+def _size_and_checksum(path: Path, sync: bool = False) -> list[int]:
+  checksum = 0
+  with path.open('rb') as file:
+    if sync:  # The checkpoint before is deleted when this one is in place.
+      os.fsync(file.fileno())
+    while chunk := file.read(2**20):
+      checksum = zlib.crc32(chunk, checksum)
+    return [file.tell(), checksum]
+
+
+def _checksum_of(content: dict[str, Any]) -> int:
+  return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def _line(error: Exception) -> str:
+  """Returns the system's own word where there is one, else the first line of what may be pages."""
+  if code := re.search(r"os_error_code='(\d+)'", str(error)):  # TensorStore's.
+    return os.strerror(int(code[1]))
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  return f'{type(error).__name__}: {error}'.splitlines()[0][:300]

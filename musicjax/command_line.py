@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import errno
 import re
 import runpy
 import sys
@@ -14,7 +15,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 from ml_collections.config_flags import tuple_parser
 
-from musicjax.errors import ConfigError, DataError
+from musicjax.errors import ConfigError, DataError, StorageError
 from musicjax.fields import flatten, unknown_field
 
 FLAGS = flags.FLAGS
@@ -38,8 +39,9 @@ _PARSERS = {
 def run(main: Callable[[ConfigDict | None], None]) -> None:
   """Calls `main` with the config of `--config` and its `--config.field=value`, None without one.
 
-  Ends the program with exit code 2 after a `ConfigError` or `DataError` and with 1 after a
-  `FloatingPointError`, told in one line of stderr.
+  Ends the program with exit code 2 after a `ConfigError` or `DataError`, what can be mended first,
+  and with 1 after a `FloatingPointError`, `StorageError` or full disk, which stop a run on its way;
+  each is told in one line of stderr.
   """
 
   def parse(argv: list[str]) -> list[tuple[str, str | None]]:
@@ -55,7 +57,8 @@ def run(main: Callable[[ConfigDict | None], None]) -> None:
 
   def start(overrides: list[tuple[str, str | None]]) -> None:
     if not FLAGS['verbosity'].present:
-      logging.set_verbosity(logging.ERROR)  # Libraries tell of every file they touch.
+      # Libraries tell of every file they touch, and in pages of a failure that is raised as well.
+      logging.set_verbosity(logging.FATAL)
     with _told_in_one_line():
       if overrides and not FLAGS.config:
         raise ConfigError(f'--config.{overrides[0][0]}: expected --config=FILE, too, found none')
@@ -145,7 +148,12 @@ def _told_in_one_line() -> Iterator[None]:
   except (ConfigError, DataError, PermissionError, FileExistsError, NotADirectoryError) as error:
     _tell('error', error)
     sys.exit(2)
-  except FloatingPointError as error:
+  except (FloatingPointError, StorageError) as error:
+    _tell('stopped', error)
+    sys.exit(1)
+  except OSError as error:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+      raise
     _tell('stopped', error)
     sys.exit(1)
 

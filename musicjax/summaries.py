@@ -5,10 +5,11 @@ one TensorBoard with a run each. clu's metric writers would do, but they import 
 second of every start.
 """
 
+import contextlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.plugins.pr_curve import summary as pr_curve_summary
 
 from musicjax import metrics
+from musicjax.errors import StorageError
 from musicjax.fields import flatten
 from musicjax.sharding import is_main_process
 
@@ -32,33 +34,51 @@ class Writer:
   """Writes summaries of one run; `directory` None: writes nothing."""
 
   def __init__(self, directory: Path | None):
-    self._writer = (
-      tf.summary.create_file_writer(str(directory))
-      if directory
-      else tf.summary.create_noop_writer()
-    )
+    with _told_of_failure():
+      self._writer = (
+        tf.summary.create_file_writer(str(directory))
+        if directory
+        else tf.summary.create_noop_writer()
+      )
 
   def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-    with self._writer.as_default(step):
+    with self._at(step):
       for tag, value in scalars.items():
         tf.summary.scalar(tag, value)
 
   def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
     """Writes texts in Markdown."""
-    with self._writer.as_default(step):
+    with self._at(step):
       for tag, text in texts.items():
         tf.summary.text(tag, text)
 
   def write_summary(self, step: int, summary: Any) -> None:
     """Writes what a TensorBoard plugin made, a Summary proto."""
-    with self._writer.as_default(step):
+    with self._at(step):
       tf.summary.experimental.write_raw_pb(summary.SerializeToString())
 
+  @contextlib.contextmanager
+  def _at(self, step: int) -> Iterator[None]:
+    with _told_of_failure(), self._writer.as_default(step):
+      yield
+
   def flush(self) -> None:
-    self._writer.flush()
+    with _told_of_failure():
+      self._writer.flush()
 
   def close(self) -> None:
-    self._writer.close()
+    with _told_of_failure():
+      self._writer.close()
+
+
+@contextlib.contextmanager
+def _told_of_failure() -> Iterator[None]:
+  try:
+    yield
+  except tf.errors.OpError as error:
+    # `{{what failed in TensorFlow}} path; reason`, and more lines.
+    text = error.message.partition('}} ')[2] or error.message
+    raise StorageError(f'events cannot be written: {text.splitlines()[0]}') from error
 
 
 def create_writer(workdir: Path, restored_step: int) -> Writer:
@@ -97,7 +117,8 @@ def _write_session_start(workdir: Path, step: int):
   time.sleep(min(1.0, max(0.0, newest + 1 - time.time())))
   now = time.time()
   start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
-  with tf.io.TFRecordWriter(str(workdir / f'events.out.tfevents.{int(now):010d}-start')) as file:
+  path = workdir / f'events.out.tfevents.{int(now):010d}-start'
+  with _told_of_failure(), tf.io.TFRecordWriter(str(path)) as file:
     # Without a version readers guess restarts from the order of steps and overlook the START.
     for event in ({'file_version': 'brain.Event:2'}, {'step': step, 'session_log': start}):
       file.write(tf.compat.v1.Event(wall_time=now, **event).SerializeToString())

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import functools
 import itertools
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -33,9 +34,11 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   Raises:
     ConfigError: for a config that cannot run, or a workdir of another run.
     DataError: for raw data that cannot be prepared.
-    FloatingPointError: naming the first step whose loss is not finite.
+    FloatingPointError: naming the first step whose loss is not finite, and its batch.
+    StorageError: for a checkpoint or a file that the disk refused.
   """
   # Data.
+  _on_sigterm(_end_at_once)
   system.check(config)
   mesh = sharding.make_mesh()
   prepared = array_records.prepare(config)
@@ -50,6 +53,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   )
   if complete := workdir_lib.final_metrics(workdir, steps):
     say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
+    _on_sigterm(signal.SIG_DFL)
     return complete
   say(
     f'{prepared.fingerprint}: {len(rows["train"])} training, {len(rows["validation"])} '
@@ -59,10 +63,11 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
-  batches = _device_batches(prepared, rows['train'], config, mesh)
+  plan = input_pipeline.train_plan(prepared.index, rows['train'], config)
+  batches = _device_batches(prepared, plan, config, mesh)
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
-  workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   saved = Checkpoints(workdir / 'checkpoints', read_only=False)
+  workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   abstract_state = jax.eval_shape(parts.init)
   if saved.latest_step is None:
     state, seconds_before = parts.init(), 0.0
@@ -95,6 +100,13 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   def device_is_idle():
     return all(metrics['loss'].is_ready() for _, metrics in unchecked)
 
+  def check_finite(leave):
+    if fault := _first_not_finite(unchecked, leave):
+      step, told = fault
+      saved.wait()  # What is being written is from before, and good.
+      batch = workdir_lib.write_batch(workdir, step, prepared.index, plan(step - 1))
+      raise FloatingPointError(f'step {step}: {told}; {batch}')
+
   for step in range(first_step + 1, steps + 1):  # Updates done once this one is.
     if stopped:
       break
@@ -103,15 +115,16 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     if step == config.profile_steps[0]:
       trace.enter_context(jax.profiler.trace(str(workdir)))
     state, metrics = parts.update(state, batch)
+    saved.check()
     if step == config.profile_steps[1]:
       jax.block_until_ready(state)
       trace.close()
     unchecked.append((step, metrics))
-    _check_finite(unchecked, leave=_AHEAD)
+    check_finite(leave=_AHEAD)
 
     evaluating = step % eval_every == 0 or step == steps
     if evaluating or step % config.log_every_steps == 0 or step == first_step + 1:
-      _check_finite(unchecked, leave=0)
+      check_finite(leave=0)
       scalars = {name: float(value) for name, value in metrics.items()} | clock.report(step)
       writer.write_scalars(step, {f'train/{name}': value for name, value in scalars.items()})
       say(
@@ -141,7 +154,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         writer.flush()  # Before the save: what a resumed run does not repeat must be on disk.
         saved.save(state, clock.seconds)
     if preempted.is_set() and step < steps:
-      _check_finite(unchecked, leave=0)
+      check_finite(leave=0)
       trace.close()
       writer.close()
       saved.save(state, clock.seconds)
@@ -152,7 +165,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   # The report, on the checkpoint that validation chose.
   trace.close()
   saved.wait()
-  _on_sigterm(signal.SIG_DFL)  # There is nothing left to save.
+  _on_sigterm(_end_at_once)
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
   saved.close()
   scores = {
@@ -176,6 +189,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   for split, values in metrics_by_split.items():
     say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
   say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
+  _on_sigterm(signal.SIG_DFL)
   return final
 
 
@@ -214,14 +228,13 @@ def format_metrics(values: dict[str, float]) -> str:
 
 
 def _device_batches(
-  prepared: Prepared, rows: np.ndarray, config: ConfigDict, mesh: Mesh
+  prepared: Prepared, plan: input_pipeline.Plan, config: ConfigDict, mesh: Mesh
 ) -> Callable[[range], Iterator[Batch]]:
   """Returns steps -> iterator of their training batches as global arrays, one ahead.
 
   Raises:
     ConfigError: for batch sizes that accumulation or the devices do not divide.
   """
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
   micro = config.batch_size // config.accumulate
   local = sharding.local_rows(mesh, micro, 'batch_size / accumulate')
 
@@ -238,16 +251,14 @@ def _device_batches(
   return batches
 
 
-def _check_finite(unchecked: collections.deque, leave: int) -> None:
+def _first_not_finite(unchecked: collections.deque, leave: int) -> tuple[int, str] | None:
   """Looks at the oldest steps' numbers until `leave` remain; looking waits for the device."""
   while len(unchecked) > leave:
     step, metrics = unchecked.popleft()
     for name, value in metrics.items():
       if not np.isfinite(value):
-        # Update `step` read the batch of `step - 1`: batches are counted from 0.
-        raise FloatingPointError(
-          f'step {step}: {name} is {float(value)}; batch_at(config, {step - 1}) returns its batch'
-        )
+        return step, f'{name} is {float(value)}'
+  return None
 
 
 def _check_topology(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -278,6 +289,14 @@ def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mes
 
 def _stopped_early(state, config: ConfigDict) -> bool:
   return 0 < config.early_stopping <= int(state.progress.evals_since_best)
+
+
+def _end_at_once(*_) -> None:
+  """Ends where there is nothing to save; may interrupt a `print`, so it does not use one."""
+  if sharding.is_main_process():
+    line = 'terminated with nothing to save; the same command goes on from the last checkpoint\n'
+    os.write(1, line.encode())
+  raise SystemExit(0)
 
 
 def _on_sigterm(handler) -> None:

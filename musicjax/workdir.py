@@ -1,12 +1,14 @@
 """The files of a workdir: it belongs to one config and one dataset, and predicts without either."""
 
+import contextlib
 import csv
+import errno
 import io
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +16,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from musicjax.config import check
-from musicjax.errors import ConfigError
+from musicjax.errors import ConfigError, StorageError
 from musicjax.fields import flatten
 from musicjax.sharding import is_main_process
 
 if TYPE_CHECKING:  # A workdir can be read without TensorFlow.
-  from musicjax.data.array_records import Prepared
+  from musicjax.data.array_records import Index, Prepared
+  from musicjax.data.input_pipeline import StepPlan
 
 # Fields that may change between starts: they move or extend a run, or only watch it.
 _FREE_FIELDS = frozenset({
@@ -184,7 +187,8 @@ def append_evaluation(workdir: Path, row: dict[str, float]) -> None:
   """Adds a line to `metrics.jsonl`."""
   if not is_main_process():
     return
-  with (workdir / 'metrics.jsonl').open('a', encoding='utf-8') as file:
+  path = workdir / 'metrics.jsonl'
+  with _told_of_full_disk(path), path.open('a', encoding='utf-8') as file:
     file.write(json.dumps(finite(row), allow_nan=False) + '\n')
 
 
@@ -202,6 +206,33 @@ def cut_evaluations(workdir: Path, step: int) -> None:
     if row['step'] <= step:
       kept.append(line + '\n')
   write_text(path, ''.join(kept))
+
+
+def write_batch(workdir: Path, step: int, index: 'Index', plan: 'StepPlan') -> str:
+  """Writes the examples of one update to `batch_of_step_<step>.csv`.
+
+  Args:
+    workdir: of the run.
+    step: number of the update; batches are counted from 0, updates from 1.
+    index: of the dataset.
+    plan: of the batch.
+
+  Returns:
+    Where that is, and the line of Python that makes the batch again.
+  """
+  path = workdir / f'batch_of_step_{step}.csv'
+  micro_batches = np.broadcast_to(np.arange(len(plan.rows))[:, None], plan.rows.shape)
+  columns = (
+    index.ids[plan.rows], index.tracks[plan.rows], plan.starts, plan.lengths, micro_batches
+  )  # fmt: skip
+  if is_main_process():
+    rows = zip(*(column.ravel().tolist() for column in columns), strict=True)
+    write_csv(path, [('id', 'track', 'start', 'length', 'micro_batch'), *rows])
+  return (
+    f'its batch is in {path}, and again: from pathlib import Path; from musicjax import workdir; '
+    'from musicjax.data.input_pipeline import batch_at; '
+    f'batch = batch_at(workdir.read_config(Path({str(workdir)!r}), None), {step - 1})'
+  )
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
@@ -232,11 +263,26 @@ def finite(value: Any) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-  """Writes a file that is whole whenever it is there."""
-  path.parent.mkdir(parents=True, exist_ok=True)
+  """Writes a file that is whole whenever it is there.
+
+  Raises:
+    StorageError: if the disk is full.
+  """
   temporary = path.with_name(path.name + '.tmp')
-  with temporary.open('w', encoding='utf-8', newline='') as file:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
-  temporary.replace(path)
+  with _told_of_full_disk(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary.open('w', encoding='utf-8', newline='') as file:
+      file.write(text)
+      file.flush()
+      os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _told_of_full_disk(path: Path) -> Iterator[None]:
+  try:
+    yield
+  except OSError as error:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+      raise
+    raise StorageError(f'{path} cannot be written: {error.strerror}') from error

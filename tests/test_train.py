@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -87,14 +88,31 @@ def test_evaluations_that_bring_nothing_cut_the_learning_rate_and_end_the_run(co
   np.testing.assert_allclose(state.progress.lr_scale, 0.01, rtol=1e-6)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_path):
-  config.update(num_train_steps=20, ema_decay=0.0)
+def test_a_loss_that_is_not_finite_stops_the_run_and_its_batch_can_be_made_again(config, tmp_path):
+  config.update(num_train_steps=20, ema_decay=0.0, eval_every_steps=1, crop_frames=6)
   config.optimizer.update(name='sgd', learning_rate=1e38, weight_decay=0.0, clip_norm=0.0)
-  with pytest.raises(
-    FloatingPointError, match=r'step \d+: \w+ is (nan|inf); batch_at\(config, \d+\)'
-  ):
+  config.optimizer.update(schedule='cosine', warmup_steps=10)  # Update 1 does nothing: a good one.
+  with pytest.raises(FloatingPointError) as error:
     train.train_and_evaluate(config, tmp_path)
+  step, table, line = re.fullmatch(
+    r'step (\d+): \w+ is (?:nan|inf); its batch is in (\S+), and again: (.*)', str(error.value)
+  ).groups()
   assert not (tmp_path / 'metrics.json').exists()
+  saved = checkpoints.Checkpoints(tmp_path / 'checkpoints', read_only=True)
+  assert saved.resolve('latest') == int(step) - 1
+  told = pd.read_csv(table, dtype={'id': str})
+  assert Path(table) == tmp_path / f'batch_of_step_{step}.csv'
+  assert sorted(set(told['micro_batch'])) == [0, 1]
+  show = (
+    'from musicjax.data import array_records; '
+    'c = workdir.read_config(Path({!r}), None); ids = array_records.prepare(c).index.ids; '
+    'print(*ids[batch["index"]].ravel(), *batch["lengths"].ravel())'
+  )
+  shown = subprocess.run(
+    [sys.executable, '-c', f'{line}; {show.format(str(tmp_path))}'],
+    capture_output=True, text=True, check=True,
+  ).stdout.split()  # fmt: skip
+  assert shown == [*told['id'], *map(str, told['length'])]
 
 
 def test_a_trace_of_the_asked_steps_is_there_for_tensorboard(config, tmp_path):
