@@ -1,4 +1,6 @@
+import functools
 import json
+import os
 import re
 import shutil
 import signal
@@ -8,10 +10,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 import pandas as pd
 import pytest
 
-from musicjax import checkpoints, sharding, system, train
+from musicjax import checkpoints, evaluate, reports, sharding, system, train
+from musicjax.data import array_records, input_pipeline
 from musicjax.errors import ConfigError
 from tests.conftest import make_config
 
@@ -190,3 +194,55 @@ def test_a_killed_run_ends_with_the_same_state(sent, when, config, uninterrupted
   assert final['state_fingerprint'] == straight['state_fingerprint']
   assert final['test'] == straight['test']
   assert lines(tmp_path) == lines(uninterrupted)
+
+
+@pytest.fixture(scope='module')
+def six_steps(yandex_folder, prepared_dir, tmp_path_factory):
+  """The workdir of a short run that nothing befell."""
+  workdir = tmp_path_factory.mktemp('runs') / 'six'
+  config = make_config(yandex_folder, prepared_dir, **STATEFUL | {'num_train_steps': 6})
+  train.train_and_evaluate(config, workdir)
+  return workdir
+
+
+def during(function):
+  """Returns the function, interrupted by SIGTERM at its first call."""
+  calls = iter([signal.SIGTERM])
+
+  @functools.wraps(function)
+  def interrupted(*args, **kwargs):
+    for sent in calls:
+      os.kill(os.getpid(), sent)
+    return function(*args, **kwargs)
+
+  return interrupted
+
+
+@pytest.mark.parametrize(
+  ('place', 'told'),
+  [
+    ((array_records, '_assign_folds'), 'terminated with nothing to save'),
+    ((system, 'create'), 'terminated with nothing to save'),
+    ((input_pipeline, 'tf_batches'), 'terminated: saved step 1 of 6'),
+    ((optax, 'apply_updates'), 'terminated: saved step 1 of 6'),
+    ((evaluate, 'evaluate'), 'terminated: saved step 3 of 6'),
+    ((reports, 'write'), 'terminated with nothing to save'),
+  ],
+  ids=['preparation', 'set-up', 'first batch', 'compilation', 'evaluation', 'report'],
+)
+def test_sigterm_at_any_moment_saves_what_there_is(
+  place, told, config, six_steps, tmp_path, monkeypatch, capfd
+):
+  config.num_train_steps = 6
+  config.prepared_dir = str(tmp_path / 'prepared')
+  with monkeypatch.context() as patch:
+    patch.setattr(*place, during(getattr(*place)))
+    with pytest.raises(SystemExit) as ended:
+      train.train_and_evaluate(config, tmp_path / 'run')
+  assert ended.value.code == 0
+  assert told in capfd.readouterr().out
+  assert not (tmp_path / 'run' / 'metrics.json').exists()
+  final = train.train_and_evaluate(config, tmp_path / 'run')
+  straight = json.loads((six_steps / 'metrics.json').read_text())
+  assert final['state_fingerprint'] == straight['state_fingerprint']
+  assert lines(tmp_path / 'run') == lines(six_steps)
