@@ -8,6 +8,7 @@ holds the size and CRC-32 of its files, and nothing is restored from a folder th
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -62,13 +63,19 @@ class Checkpoints:
   def __init__(self, directory: Path, *, read_only: bool):
     self._directory = directory.absolute()
     self._being_saved = {}
-    if read_only:
-      return
-    self._set_damaged_aside()
-    self._policy = _TwoLatestAndTheirBest(
+    if not read_only:
+      self._set_damaged_aside()
+
+  @functools.cached_property
+  def _policy(self) -> _TwoLatestAndTheirBest:
+    return _TwoLatestAndTheirBest(
       {step: _read_seal(self._directory / str(step))['best_step'] for step in self._steps()}
     )
-    self._manager = ocp.CheckpointManager(
+
+  @functools.cached_property
+  def _manager(self) -> ocp.CheckpointManager:
+    """Orbax's, of a writer; it makes the folder, so it is made when it is needed."""
+    return ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
         preservation_policy=self._policy,

@@ -1,7 +1,10 @@
+import errno
+import os
+
 import pytest
 
 from musicjax import command_line
-from musicjax.errors import ConfigError
+from musicjax.errors import ConfigError, DataError, StorageError
 
 FILE = 'configs/yandex.py:test'
 
@@ -60,3 +63,27 @@ def test_a_variant_of_a_file_without_variants_is_refused(tmp_path):
   (tmp_path / 'config.py').write_text('def get_config():\n  pass')
   with pytest.raises(ConfigError, match='takes 0 positional arguments but 1 was given'):
     command_line.load_config(f'{tmp_path}/config.py:test')
+
+
+@pytest.mark.parametrize(
+  ('error', 'line', 'code'),
+  [
+    (ConfigError('seed: no'), 'error: seed: no', 2),
+    (DataError('a.npy: no'), 'error: a.npy: no', 2),
+    (FloatingPointError('step 7: loss is nan'), 'stopped: step 7: loss is nan', 1),
+    (StorageError('checkpoint 7\ncannot be'), 'stopped: checkpoint 7 cannot be', 1),
+    (
+      OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'W/a.png'),
+      "stopped: [Errno 28] No space left on device: 'W/a.png'",
+      1,
+    ),
+  ],
+)
+def test_an_error_is_one_line_and_its_code_says_whether_to_mend_or_to_repeat(
+  error, line, code, capsys, monkeypatch
+):
+  monkeypatch.setattr(command_line, 'FLAGS', {'debug': type('Flag', (), {'value': False})})
+  with pytest.raises(SystemExit) as ended, command_line._told_in_one_line():
+    raise error
+  assert ended.value.code == code
+  assert capsys.readouterr().err == f'{line}\n'

@@ -215,6 +215,25 @@ def test_a_missing_checkpoint_is_told_with_those_there_are(trained):
   assert "expected best, latest or one of [2], found '17'" in result.stderr
 
 
+def test_damaged_checkpoints_are_told_in_one_line_and_no_run_starts_anew(trained, tmp_path):
+  workdir = shutil.copytree(trained, tmp_path / 'run')
+  for path in workdir.glob('checkpoints/*/default/manifest.ocdbt'):
+    path.write_bytes(b'')
+  home = trained.parent
+  train = [
+    '--config=configs/yandex.py:test',
+    f'--config.data_dir={home / "raw"}',
+    f'--config.prepared_dir={home / "prepared"}',
+    '--config.num_train_steps=4',
+  ]
+  for flags in (train, ['--mode=evaluate', '--checkpoint=2']):
+    told = run(f'--workdir={workdir}', *flags, code=2).stderr
+    assert 'manifest.ocdbt: expected ' in told
+    assert str(workdir) in told
+    assert 'Traceback' not in told
+  assert (workdir / 'metrics.json').exists()
+
+
 def test_help_shows_a_newcomer_the_commands():
   text = run('--helpshort', code=1).stdout
   assert '--mode=predict --inputs=' in text
