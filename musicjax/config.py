@@ -87,9 +87,8 @@ def _whole(low: int, words: str, high: int = 2**31 - 1) -> Check:
 def _number(words: str, test: Callable[[float], bool] = lambda v: True) -> Check:
   def check(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (
-      is_number and abs(value) <= 3.4e38 and test(value)
-    )  # Finite in float32; NaN is not below.
+    # Finite in float32; NaN is not below.
+    return is_number and abs(value) <= 3.4e38 and test(value)
 
   return check, words
 
