@@ -23,7 +23,7 @@ import tqdm
 from array_record.python import array_record_data_source
 
 from musicjax.data import builders, splits
-from musicjax.data.source import Source
+from musicjax.data.source import Source, read
 from musicjax.errors import DataError
 from musicjax.fields import check_name
 
@@ -190,7 +190,9 @@ class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   def _examples(self, rows: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
     source = self._source
-    for row, inputs in source.read(rows):
+    keys = [source.keys[row] for row in rows]
+    results = read(keys, source.decode, source.features)
+    for row, (_, inputs) in zip(rows, results, strict=True):
       self._progress.update()
       if isinstance(inputs, DataError):
         if not self._skip_bad:
