@@ -104,7 +104,8 @@ def prepare(config) -> Prepared:
   """
   _check_fields(config)
   source = builders.module(config.dataset.name).load(config)
-  make_builder = functools.partial(_FoldsBuilder, source, config)
+  name = _dataset_name(source, config)
+  make_builder = functools.partial(_FoldsBuilder, source, config, name)
   builder = make_builder()
   if not builder.data_path.exists():
     with _only_process(Path(builder.data_path)):
@@ -174,10 +175,10 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
   name = 'musicjax'
   VERSION = tfds.core.Version('1.0.0')
 
-  def __init__(self, source: Source, config):
+  def __init__(self, source: Source, config, name: str):
     self._source, self._config = source, config
     super().__init__(
-      config=tfds.core.BuilderConfig(name=_dataset_name(source, config), version=self.VERSION),
+      config=tfds.core.BuilderConfig(name=name, version=self.VERSION),
       data_dir=config.prepared_dir or None,
       file_format='array_record',
     )
@@ -205,6 +206,10 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     _sync(folder)
     folder.rename(self.data_path)
     _sync(folder.parent)
+    for leftover in self.data_path.glob(
+      '*.array_record*.json'
+    ):  # What each shard was said to hold.
+      leftover.unlink()
 
   def _download_and_prepare(self, folder: Path) -> None:
     """Writes shards, index and what was left out, and sets the splits."""

@@ -29,6 +29,7 @@ from musicjax.data.source import FEATURE_BATCH
 from musicjax.errors import DataError
 
 _TICK = 0.25  # Seconds between looks at the clock.
+_EXAMPLES_A_WORKER = 32  # Fewer are not worth the start of another process.
 _MAX_DEATHS = 2  # Of workers that write a shard without decoding, before it is given up.
 # What workers say, beside the position in the shard of the example they begin to decode.
 _DECODED = -1  # They decode no more, but compute and write.
@@ -81,7 +82,7 @@ class Written:
 def write_shards(
   shards: Sequence[Shard], reader: Reader, decode_seconds: float, progress: Callable[[int], Any]
 ) -> list[Written]:
-  """Writes the shards that are not there yet; each worker, one a CPU, has one at a time.
+  """Writes the shards that are not there yet, one a worker at a time, by a worker a CPU.
 
   Args:
     shards: to write.
@@ -102,13 +103,15 @@ def write_shards(
       progress(len(shard.ids))
     else:
       waiting.append(_Job(shard))
+  left = sum(len(job.shard.ids) for job in waiting)
+  num_workers = min(os.cpu_count(), -(-left // _EXAMPLES_A_WORKER))
   workers = []
   try:
     while waiting or any(worker.job for worker in workers):
       for worker in workers:
         if worker.job is None and waiting:
           worker.begin(waiting.popleft())
-      while waiting and len(workers) < os.cpu_count():
+      while waiting and len(workers) < num_workers:
         workers.append(_Worker(reader, waiting.popleft()))
       before = time.monotonic()
       talking = connection.wait([worker.pipe for worker in workers], _TICK)
@@ -216,7 +219,9 @@ def _take_note(worker: _Worker, end: str, time_limit: float, skip_bad: bool) -> 
         'is there enough memory?'
       )
     return
-  what = f'decoding took longer than {time_limit:g} s' if time_limit else f'decoder crashed ({end})'
+  what = (
+    f'decoding took longer than {time_limit:g} s' if time_limit else f'the decoder crashed ({end})'
+  )
   reason = f'{job.shard.name(worker.position)}: {what}'
   if not skip_bad:
     raise DataError(reason)

@@ -181,8 +181,9 @@ def read_embedding(path: Path, width: int | None = None) -> np.ndarray:
     array = np.load(path, allow_pickle=False)
   except FileNotFoundError:
     raise DataError(f'{path}: not found') from None
-  except (ValueError, EOFError, OSError) as error:
-    raise DataError(f'{path}: expected a .npy file, found: {error}') from None
+  except Exception as error:  # A damaged header may lead NumPy to any, MemoryError among them.
+    found = ' '.join(str(error).split()) or type(error).__name__
+    raise DataError(f'{path}: expected a .npy file, found: {found}') from None
   if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim != 2:
     found = f'{array.dtype} {list(array.shape)}' if isinstance(array, np.ndarray) else 'an archive'
     raise DataError(f'{path}: expected float32 [frames, width], found {found}')
