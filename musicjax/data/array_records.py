@@ -130,6 +130,7 @@ def _check_fields(config) -> None:
 @contextlib.contextmanager
 def _only_process(path: Path) -> Iterator[None]:
   """Holds the lock of a dataset; the system releases it when its holder dies."""
+  workers.check_no_worker()  # It would wait for its parent, which waits for it.
   path.parent.mkdir(parents=True, exist_ok=True)
   lock = filelock.FileLock(path.parent / 'lock')
   try:
@@ -203,19 +204,16 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     folder.mkdir(exist_ok=True)
     self._download_and_prepare(folder)
     self.info.write_to_directory(folder)
-    _sync(folder)
+    for path in (*folder.iterdir(), folder):
+      _sync(path)
     folder.rename(self.data_path)
     _sync(folder.parent)
-    for leftover in self.data_path.glob(
-      '*.array_record*.json'
-    ):  # What each shard was said to hold.
-      leftover.unlink()
+    for path in self.data_path.glob('*.array_record*.json'):  # Notes of the workers.
+      path.unlink()
 
   def _download_and_prepare(self, folder: Path) -> None:
     """Writes shards, index and what was left out, and sets the splits."""
     source, config = self._source, self._config
-    for leftover in folder.glob('*.tmp'):
-      leftover.unlink()
     reader = workers.Reader(
       decode=source.decode,
       features=source.features,
@@ -228,15 +226,15 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       for fold, rows in enumerate(_assign_folds(source, config))
     ]
     shards = list(itertools.chain.from_iterable(folds))
+    workers.clear(folder, shards)
     with tqdm.tqdm(total=len(source.ids), desc='Preparing', unit=' examples') as bar:
       written = workers.write_shards(shards, reader, config.decode_seconds, bar.update)
     skipped = sorted(itertools.chain.from_iterable(w.skipped for w in written))
     _check_skipped(skipped, len(source.ids), config.max_skipped)
 
-    waiting = iter(written)
-    infos = []
+    infos, rest = [], iter(written)
     for fold, in_fold in enumerate(folds):
-      of_fold = list(itertools.islice(waiting, len(in_fold)))
+      of_fold = list(itertools.islice(rest, len(in_fold)))
       infos.append(
         tfds.core.SplitInfo(
           name=f'fold_{fold}',
@@ -312,9 +310,9 @@ def _check_skipped(skipped: Sequence[tuple[str, str]], total: int, max_skipped: 
     )
 
 
-def _sync(folder: Path) -> None:
-  """Names in a folder outlive a loss of power."""
-  descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+  """What a file holds, or the names in a folder, outlive a loss of power from here on."""
+  descriptor = os.open(path, os.O_RDONLY)
   try:
     os.fsync(descriptor)
   finally:

@@ -31,6 +31,7 @@ from musicjax.errors import DataError
 _TICK = 0.25  # Seconds between looks at the clock.
 _EXAMPLES_A_WORKER = 32  # Fewer are not worth the start of another process.
 _MAX_DEATHS = 2  # Of workers that write a shard without decoding, before it is given up.
+_PROCESS_NAME = 'musicjax-preparation'
 # What workers say, beside the position in the shard of the example they begin to decode.
 _DECODED = -1  # They decode no more, but compute and write.
 _READY = -2  # For the next shard; the last one is whole.
@@ -159,7 +160,9 @@ class _Worker:
     # Spawned: a fork of a process with JAX's threads in it can hang.
     context = multiprocessing.get_context('spawn')
     self.pipe, theirs = context.Pipe()
-    self.process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+    self.process = context.Process(
+      target=_work, args=(theirs, os.getpid()), name=_PROCESS_NAME, daemon=True
+    )
     self.process.start()
     theirs.close()  # Then the end of the process is the end of the pipe.
     self.dead, self.ready = False, False
@@ -187,7 +190,7 @@ class _Worker:
         elif message == _READY:
           self.ready = True
           self._say((self.job.shard, self.job.excluded))
-    except (EOFError, ConnectionError):
+    except (EOFError, OSError):  # OSError: in the middle of a message.
       self.dead = True
     return self.seen - before
 
@@ -321,6 +324,23 @@ def _check(array: np.ndarray, reader: Reader, name: str) -> None:
       f'{name}: expected {reader.input_dtype} {list(reader.input_shape)}, '
       f'found {array.dtype} {list(array.shape)}'
     )
+
+
+def check_no_worker() -> None:
+  """Raises RuntimeError in a worker, which imports the program that started it."""
+  if multiprocessing.current_process().name == _PROCESS_NAME:
+    raise RuntimeError(
+      "the program prepares data as it is imported; let it do so under if __name__ == '__main__':"
+    )
+
+
+def clear(folder: Path, shards: Sequence[Shard]) -> None:
+  """Deletes what is no whole shard of these, or belongs to one."""
+  keep = {shard.path for shard in shards if shard.path.exists()}
+  keep |= {_beside(path) for path in keep}
+  for path in folder.iterdir():
+    if path not in keep:
+      path.unlink()
 
 
 def written(path: Path, decode_seconds: float) -> Written | None:

@@ -209,6 +209,20 @@ def test_a_mistake_in_the_decoder_is_no_bad_file(tmp_path):
     fragile.prepare(folder, tmp_path / 'prepared', on_bad_example='skip', max_skipped=1.0)
 
 
+def test_files_of_another_layout_are_cleared_away(tmp_path):
+  folder = fragile.write(tmp_path / 'raw', *['ok'] * 11, 'bad')
+  fields = {'on_bad_example': 'skip'}
+  with pytest.raises(DataError, match='1 of 12'):
+    fragile.prepare(folder, tmp_path / 'prepared', 1, max_skipped=0.0, **fields)
+  (left,) = (tmp_path / 'prepared').glob('musicjax/*/unfinished')
+  (left / 'a.tmp').touch()
+  result = fragile.prepare(folder, tmp_path / 'prepared', 4, **fields)
+  assert len(result.index.ids) == 11
+  names = {path.name for path in result.directory.iterdir()}
+  shards = {f'musicjax-fold_{fold}.array_record-00000-of-00001' for fold in range(3)}
+  assert names == shards | {'index.npz', 'skipped.csv', 'dataset_info.json', 'features.json'}
+
+
 def test_shards_do_not_depend_on_the_number_of_cpus(tmp_path, monkeypatch):
   folder = fragile.write(tmp_path / 'raw', *['ok'] * 80)
   found = []

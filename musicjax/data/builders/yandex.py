@@ -144,7 +144,10 @@ def _embedding_width(paths: Sequence[Path]) -> int:
   first_error = None
   for path in paths:
     try:
-      return read_embedding(path).shape[1]
+      # In this process nobody would end the wait for what is no file, such as a pipe.
+      if path.is_file():
+        return read_embedding(path).shape[1]
+      first_error = first_error or DataError(f'{path}: not found')
     except DataError as error:
       first_error = first_error or error
   raise first_error
