@@ -29,27 +29,23 @@ _SAMPLE_SECONDS = 0.2
 
 
 def prepare(data_dir: str, prepared_dir: str, results) -> None:
-  """Prepares and sends seconds (imports, preparing, opening) and peak bytes.
-
-  Bytes are those of the process before and after, and of its largest worker.
-  """
+  """Prepares and sends seconds (imports, preparing, opening) and peak bytes (before, after)."""
   start = time.perf_counter()
   from configs import yandex
   from musicjax.data import array_records
 
   config = yandex.get_config()
   config.data_dir, config.prepared_dir = data_dir, prepared_dir
-  imported, before = time.perf_counter(), _peak_bytes(resource.RUSAGE_SELF)
+  imported, before = time.perf_counter(), _peak_bytes()
   array_records.prepare(config)
-  prepared, peak = time.perf_counter(), _peak_bytes(resource.RUSAGE_SELF)
-  largest = _peak_bytes(resource.RUSAGE_CHILDREN)
+  prepared, peak = time.perf_counter(), _peak_bytes()
   array_records.prepare(config)
   opened = time.perf_counter()
-  results.send((imported - start, prepared - imported, opened - prepared, before, peak, largest))
+  results.send((imported - start, prepared - imported, opened - prepared, before, peak))
 
 
-def _peak_bytes(who: int) -> int:
-  return 1024 * resource.getrusage(who).ru_maxrss  # KiB on Linux.
+def _peak_bytes() -> int:
+  return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux.
 
 
 def _bytes_below(folder: Path) -> int:
@@ -82,7 +78,7 @@ def main(argv):
     peak_disk = 0
     while not receive.poll(_SAMPLE_SECONDS) and process.is_alive():
       peak_disk = max(peak_disk, _bytes_below(Path(folder)))
-    imports, seconds, again, before, memory, worker = receive.recv()
+    imports, seconds, again, before, memory = receive.recv()
     process.join()
     left = _bytes_below(Path(folder))
 
@@ -104,9 +100,8 @@ def main(argv):
       ('peak disk of the preparation', f'{peak_disk / 1e9:.2f} GB'),
       ('peak disk, raw files included', f'{(peak_disk + raw_bytes) / raw_bytes:.2f} x raw'),
       ('disk when done', f'{left / 1e9:.2f} GB'),
-      ('peak memory of the process', f'{memory / 1e9:.2f} GB'),
+      ('peak memory of the process, workers aside', f'{memory / 1e9:.2f} GB'),
       ('of which before preparing (imports)', f'{before / 1e9:.2f} GB'),
-      ('peak memory of a worker', f'{worker / 1e9:.2f} GB'),
       ('opening what is prepared', f'{again:.1f} s'),
       ('imports', f'{imports:.1f} s'),
     ],
