@@ -1,7 +1,7 @@
 """How far timbre alone goes on the quickstart data: logistic regression on pooled log-mel.
 
 Prints the 5-fold cross-validated accuracy on the mean over time of a track's log-mel bands, and on
-mean and standard deviation. Takes about 20 s on two cores.
+mean and standard deviation. Takes about 30 s on two cores.
 
   python experiments/quickstart_baseline.py
 """
