@@ -95,7 +95,7 @@ def write_shards(
     what each shard holds.
 
   Raises:
-    DataError: an example cannot be read and is not to be left out, or workers die otherwise.
+    DataError: an example cannot be read and is not to be left out; a shard cannot be written.
     RuntimeError: a mistake in the dataset's module, with its traceback.
   """
   waiting = collections.deque()
@@ -265,7 +265,7 @@ def _write_shard(
   """Writes a shard and what it holds; the shard takes its name last.
 
   Raises:
-    DataError: an example cannot be read and is not to be left out.
+    DataError: an example cannot be read and is not to be left out, or the shard not be written.
   """
   shard.path.unlink(missing_ok=True)
   temporary = shard.path.with_name(f'{shard.path.name}.{os.getpid()}.tmp')
@@ -299,7 +299,10 @@ def _write_shard(
       })  # fmt: skip
       writer.write(record)
       num_bytes += len(record)
-  writer.close()
+  try:
+    writer.close()
+  except RuntimeError as error:  # Of all that was written: the disk is full, for one.
+    raise DataError(f'{temporary}: cannot be written: {error}') from None
   _write_durably(
     _beside(shard.path),
     Written(

@@ -58,6 +58,8 @@ def decode(path: Path) -> np.ndarray:
     assert jax.default_backend() == 'cpu'
   if content == 'slow':
     time.sleep(1)
+  if content == 'large':
+    return np.random.default_rng(0).random((1_000_000, 2), np.float32)
   while content == 'gate' and not (path.parent / 'gate').exists():
     time.sleep(0.01)
   return np.full((int(path.name) % 3 + 1, 2), int(path.name), np.float32)

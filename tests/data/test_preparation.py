@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -201,6 +202,19 @@ def test_a_process_that_dies_while_it_does_not_decode_is_replaced_once(tmp_path)
   with pytest.raises(DataError, match=r'2 processes died while they wrote it \(exit code 4\)'):
     fragile.prepare(folder, tmp_path / 'prepared', **fields)
   assert fragile.decoded(folder).count('013') == 2
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+  folder = fragile.write(tmp_path / 'raw', 'ok', 'large', 'ok')
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, limits[1]))  # Half of the large one.
+  try:
+    with pytest.raises(DataError, match=r'cannot be written: .*too large') as error:
+      fragile.prepare(folder, tmp_path / 'prepared', on_bad_example='skip')
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert '\n' not in str(error.value)
+  assert len(fragile.prepare(folder, tmp_path / 'prepared', on_bad_example='skip').index.ids) == 3
 
 
 def test_a_mistake_in_the_decoder_is_no_bad_file(tmp_path):
