@@ -133,6 +133,43 @@ def test_a_bad_file_is_named_or_left_out_as_the_policy_says(folder, tmp_path, ca
   assert message in prepared.skipped[0][1]
 
 
+def damaged_header(shape: str) -> bytes:
+  header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
+  return b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header
+
+
+DAMAGED = {
+  'empty file': b'',
+  'magic alone': b'\x93NUMPY',
+  'text': b'not an array',
+  'archive': b'PK\x03\x04 and no more',
+  'larger than memory': damaged_header('(1000000000000, 8)'),
+  'larger than can be': damaged_header(f'({10**30}, 8)'),
+  'open bracket': damaged_header('((8,'),
+  'no data': damaged_header('(5, 8)'),
+}
+
+
+@pytest.mark.parametrize('case', DAMAGED)
+def test_a_damaged_file_is_named_in_one_line(folder, tmp_path, case):
+  path = folder / 'track_embeddings' / _first_track(folder)
+  path.write_bytes(DAMAGED[case])
+  with pytest.raises(DataError) as error:
+    prepare(folder, tmp_path)
+  assert str(error.value).startswith(f'{path}: expected a .npy file, found: ')
+  assert '\n' not in str(error.value)
+
+
+def test_a_pipe_among_the_files_does_not_hang_the_preparation(folder, tmp_path):
+  first = min(pd.read_csv(folder / 'train.csv', dtype=str)['track'])  # Its width is looked at.
+  path = folder / 'track_embeddings' / f'{first}.npy'
+  path.unlink()
+  os.mkfifo(path)
+  with pytest.raises(DataError) as error:
+    prepare(folder, tmp_path, decode_seconds=0.5)
+  assert str(error.value) == f'{path}: decoding took longer than 0.5 s'
+
+
 TABLES = {
   'missing column': ('track,labels\n1,2\n', "expected columns ['track', 'tags']"),
   'no rows': ('track,tags\n', 'expected at least one row'),

@@ -6,6 +6,7 @@ row order then wins. `tags.txt`, a tag name a line, is optional: without it tags
 """
 
 import concurrent.futures
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,11 +33,6 @@ def load(config) -> Source:
   labels, label_names = _multi_hot(data_dir, table)
   paths = [data_dir / 'track_embeddings' / f'{track}.npy' for track in tracks]
   width = _embedding_width(paths)
-
-  def read(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray | DataError]]:
-    arrays = _read_embeddings([paths[row] for row in rows], width)
-    return ((int(row), array) for row, (_, array) in zip(rows, arrays, strict=True))
-
   return Source(
     name='yandex',
     preparation='float32',
@@ -48,7 +44,8 @@ def load(config) -> Source:
     label_names=label_names,
     input_shape=(None, width),
     input_dtype='float32',
-    read=read,
+    keys=paths,
+    decode=functools.partial(read_embedding, width=width),
   )
 
 
@@ -143,38 +140,60 @@ def _manifest(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
 
 
 def _embedding_width(paths: Sequence[Path]) -> int:
+  """Returns the width of the first file that can be read; the first error where none can."""
+  first_error = None
   for path in paths:
-    array = _read_embedding(path, None)
-    if isinstance(array, np.ndarray):
-      return array.shape[1]
-  raise array
+    try:
+      # In this process nobody would end the wait for what is no file, such as a pipe.
+      if path.is_file():
+        return read_embedding(path).shape[1]
+      first_error = first_error or DataError(f'{path}: not found')
+    except DataError as error:
+      first_error = first_error or error
+  raise first_error
 
 
 def _read_embeddings(
   paths: Iterable[Path], width: int
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
   """Reads files side by side, in order, a bounded number ahead."""
+
+  def read(path):
+    try:
+      return read_embedding(path, width)
+    except DataError as error:
+      return error
+
   paths = iter(paths)
   with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
     while chunk := list(itertools.islice(paths, 16 * _READERS)):
-      yield from zip(chunk, pool.map(lambda path: _read_embedding(path, width), chunk), strict=True)
+      yield from zip(chunk, pool.map(read, chunk), strict=True)
 
 
-def _read_embedding(path: Path, width: int | None) -> np.ndarray | DataError:
-  """Returns [frames, width] float32, or what is wrong with the file."""
+def read_embedding(path: Path, width: int | None = None) -> np.ndarray:
+  """Returns [frames, width] float32, at least one frame, finite.
+
+  Args:
+    path: of a .npy file.
+    width: expected; None takes any.
+
+  Raises:
+    DataError: the file is missing or holds something else.
+  """
   try:
     array = np.load(path, allow_pickle=False)
   except FileNotFoundError:
-    return DataError(f'{path}: not found')
-  except (ValueError, EOFError, OSError) as error:
-    return DataError(f'{path}: expected a .npy file, found: {error}')
+    raise DataError(f'{path}: not found') from None
+  except Exception as error:  # A damaged header may lead NumPy to any, MemoryError among them.
+    found = ' '.join(str(error).split()) or type(error).__name__
+    raise DataError(f'{path}: expected a .npy file, found: {found}') from None
   if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim != 2:
     found = f'{array.dtype} {list(array.shape)}' if isinstance(array, np.ndarray) else 'an archive'
-    return DataError(f'{path}: expected float32 [frames, width], found {found}')
+    raise DataError(f'{path}: expected float32 [frames, width], found {found}')
   if width is not None and array.shape[1] != width:
-    return DataError(f'{path}: expected width {width}, found {array.shape[1]}')
+    raise DataError(f'{path}: expected width {width}, found {array.shape[1]}')
   if 0 in array.shape:
-    return DataError(f'{path}: expected at least one frame, found {list(array.shape)}')
+    raise DataError(f'{path}: expected at least one frame, found {list(array.shape)}')
   if not np.isfinite(array).all():
-    return DataError(f'{path}: expected finite values, found NaN or Inf')
+    raise DataError(f'{path}: expected finite values, found NaN or Inf')
   return array
