@@ -7,6 +7,7 @@ their average spectrum. Fields of `config.dataset`: `num_tracks` and `seed` of t
 import dataclasses
 import functools
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,13 +117,17 @@ def read_inputs(
 
 
 def _load(path: Path, sample_rate: int, seconds: float) -> np.ndarray:
-  if path.is_dir():
+  if os.path.isdir(path):
     raise DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
   return io.load(path, sample_rate, seconds)
 
 
 def audio_files(path: Path) -> list[Path]:
   """The path itself, or of a folder the audio files below it in sorted order."""
-  if not path.is_dir():
+  if not os.path.isdir(path):
     return [path]
-  return sorted(file for file in path.rglob('*') if file.suffix.lower() in EXTENSIONS)
+  return sorted(
+    file
+    for file in path.rglob('*')
+    if file.suffix.lower() in EXTENSIONS and not os.path.isdir(file)
+  )
