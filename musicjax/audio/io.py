@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import zlib
 
 import numpy as np
 import soundfile
@@ -20,6 +21,8 @@ _BLOCK_SAMPLES = 1 << 20  # Read at once: what a header promises is not worth it
 _CUT = re.compile(r'^data : (\d+) \(should be', re.MULTILINE)
 _UNKNOWN_FRAMES = 2**63 - 1  # Says libsndfile of a stream.
 _UNKNOWN_BYTES = 0x7FFF0000  # From here on a header means that its writer could not know.
+
+_REVERSED_BITS = bytes(int(f'{byte:08b}'[::-1], 2) for byte in range(256))
 
 
 def load(path: str | os.PathLike, sample_rate: int, seconds: float | None = None) -> np.ndarray:
@@ -39,6 +42,7 @@ def load(path: str | os.PathLike, sample_rate: int, seconds: float | None = None
   try:
     if not stat.S_ISREG(os.stat(path).st_mode):
       raise DataError(f'{path}: expected an audio file, found a folder or device')
+    _check_ogg(path)
     with soundfile.SoundFile(path) as file:
       file_rate = file.samplerate
       if not _MIN_RATE <= file_rate <= _MAX_RATE:
@@ -83,8 +87,29 @@ def _read_mono(
     block = file.read(frames, dtype='float32', always_2d=True)
     if not len(block):
       break
-    blocks.append(block @ average)
+    with np.errstate(invalid='ignore', over='ignore'):
+      blocks.append(block @ average)
     read += len(block)
   if read < promised and file.frames != _UNKNOWN_FRAMES:
     raise DataError(f'{path}: expected {promised} samples, found {read}; it is cut off')
   return np.concatenate(blocks)
+
+
+def _check_ogg(path: str | os.PathLike) -> None:
+  """Checks the pages of an Ogg file: libsndfile passes over damaged ones, and gives silence."""
+  with open(path, 'rb') as file:
+    if file.read(4) != b'OggS':
+      return
+    file.seek(0)
+    content = file.read()
+  at = 0
+  while at < len(content):
+    sizes = content[at + 27 : at + 27 + content[at + 26]] if at + 26 < len(content) else b''
+    end = at + 27 + len(sizes) + sum(sizes)
+    # Ogg's CRC-32 is that of zlib with the bits of all bytes the other way round, and no inversion.
+    page = content[at : at + 22] + bytes(4) + content[at + 26 : end]
+    found = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    expected = int.from_bytes(content[at + 22 : at + 26].translate(_REVERSED_BITS), 'big')
+    if content[at : at + 4] != b'OggS' or end > len(content) or found != expected:
+      raise DataError(f'{path}: expected whole Ogg pages, found damage in the one at byte {at}')
+    at = end

@@ -19,7 +19,7 @@ import numpy as np
 from musicjax.audio import io
 from musicjax.audio.features import LogMel
 from musicjax.data.builders import synthesis
-from musicjax.data.source import Source, read
+from musicjax.data.source import Source, find_files, read
 from musicjax.errors import ConfigError, DataError
 
 EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')
@@ -111,8 +111,7 @@ def read_inputs(
   decode = functools.partial(
     _load, sample_rate=parameters['front_end']['sample_rate'], seconds=parameters['max_seconds']
   )
-  # A folder without audio stands for itself, and is then an error.
-  files = itertools.chain.from_iterable(audio_files(path) or [path] for path in map(Path, paths))
+  files = itertools.chain.from_iterable(find_files(Path(path), EXTENSIONS) for path in paths)
   return read(files, decode, functools.partial(log_mels, parameters=parameters))
 
 
@@ -120,14 +119,3 @@ def _load(path: Path, sample_rate: int, seconds: float) -> np.ndarray:
   if os.path.isdir(path):
     raise DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
   return io.load(path, sample_rate, seconds)
-
-
-def audio_files(path: Path) -> list[Path]:
-  """The path itself, or of a folder the audio files below it in sorted order."""
-  if not os.path.isdir(path):
-    return [path]
-  return sorted(
-    file
-    for file in path.rglob('*')
-    if file.suffix.lower() in EXTENSIONS and not os.path.isdir(file)
-  )

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from musicjax.data.source import Source
+from musicjax.data.source import Source, find_files
 from musicjax.errors import DataError, quoted
 
 _READERS = 8  # Threads; reading .npy files waits for the disk, not for Python.
@@ -71,18 +71,8 @@ def read_inputs(
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
   """Yields (path, [frames, width] float32 or the error) for .npy files and folders of them."""
   del parameters  # Embeddings are used as they are.
-  files = itertools.chain.from_iterable(map(_npy_files, map(Path, paths)))
+  files = itertools.chain.from_iterable(find_files(Path(path), ['.npy']) for path in paths)
   return _read_embeddings(files, input_shape[1])
-
-
-def _npy_files(path: Path) -> list[Path]:
-  """The path itself, or of a folder the .npy files below it in sorted order.
-
-  A folder without any stands for itself, and is then an error.
-  """
-  if not os.path.isdir(path):
-    return [path]
-  return sorted(file for file in path.rglob('*.npy') if not os.path.isdir(file)) or [path]
 
 
 def submission_inputs(data_dir: Path) -> list[tuple[str, Path]]:
@@ -244,6 +234,8 @@ def _read_embeddings(
   """Reads files side by side, in order, a bounded number ahead."""
 
   def read(path):
+    if os.path.isdir(path):
+      return DataError(f'{path}: expected .npy files, found none')
     try:
       return read_embedding(path, width)
     except DataError as error:
@@ -300,6 +292,8 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.
     # The header of 3.0 is that of 2.0 but for names of fields that are not ASCII.
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran_order, dtype = read(text)
+    if not all(type(size) is int and abs(size) < 2**63 for size in shape):  # NumPy takes True.
+      raise ValueError(f'shape {quoted(shape)}')
   except Exception as error:  # A damaged header leads NumPy and Python's parser to many.
     found = ' '.join(str(error).split()) or type(error).__name__
     raise DataError(f'{path}: expected a .npy file, found: {found[:100]}') from None
