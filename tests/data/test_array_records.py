@@ -112,7 +112,7 @@ BROKEN = {
   'width': (lambda: np.zeros((5, 7), np.float32), 'expected width 8, found 7'),
   'empty': (lambda: np.zeros((0, 8), np.float32), 'expected at least one frame, found [0, 8]'),
   'nan': (lambda: np.full((5, 8), np.nan, np.float32), 'expected finite values'),
-  'objects': (lambda: np.array([[{}]], dtype=object), 'expected a .npy file'),
+  'objects': (lambda: np.array([[{}]], dtype=object), 'found object [1, 1]'),
 }
 
 

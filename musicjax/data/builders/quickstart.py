@@ -7,6 +7,7 @@ their average spectrum. Fields of `config.dataset`: `num_tracks` and `seed` of t
 import dataclasses
 import functools
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from musicjax.audio import io
 from musicjax.audio.features import LogMel
 from musicjax.data.builders import synthesis
-from musicjax.data.source import Source, read
+from musicjax.data.source import Source, find_files, read
 from musicjax.errors import ConfigError, DataError
 
 FIELDS = ('num_tracks', 'seed')  # of `config.dataset`
@@ -111,19 +112,11 @@ def read_inputs(
   decode = functools.partial(
     _load, sample_rate=parameters['front_end']['sample_rate'], seconds=parameters['max_seconds']
   )
-  # A folder without audio stands for itself, and is then an error.
-  files = itertools.chain.from_iterable(audio_files(path) or [path] for path in map(Path, paths))
+  files = itertools.chain.from_iterable(find_files(Path(path), EXTENSIONS) for path in paths)
   return read(files, decode, functools.partial(log_mels, parameters=parameters))
 
 
 def _load(path: Path, sample_rate: int, seconds: float) -> np.ndarray:
-  if path.is_dir():
+  if os.path.isdir(path):
     raise DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
   return io.load(path, sample_rate, seconds)
-
-
-def audio_files(path: Path) -> list[Path]:
-  """The path itself, or of a folder the audio files below it in sorted order."""
-  if not path.is_dir():
-    return [path]
-  return sorted(file for file in path.rglob('*') if file.suffix.lower() in EXTENSIONS)
