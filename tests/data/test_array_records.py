@@ -156,7 +156,7 @@ def test_a_damaged_file_is_named_in_one_line(folder, tmp_path, case):
   path.write_bytes(DAMAGED[case])
   with pytest.raises(DataError) as error:
     prepare(folder, tmp_path)
-  assert str(error.value).startswith(f'{path}: expected a .npy file, found: ')
+  assert str(error.value).startswith(f'{path}: expected ')
   assert '\n' not in str(error.value)
 
 
@@ -166,8 +166,8 @@ def test_a_pipe_among_the_files_does_not_hang_the_preparation(folder, tmp_path):
   path.unlink()
   os.mkfifo(path)
   with pytest.raises(DataError) as error:
-    prepare(folder, tmp_path, decode_seconds=0.5)
-  assert str(error.value) == f'{path}: decoding took longer than 0.5 s'
+    prepare(folder, tmp_path)
+  assert str(error.value) == f'{path}: expected a file, found a folder or device'
 
 
 TABLES = {
