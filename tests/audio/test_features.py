@@ -83,6 +83,7 @@ def all_features(stft, mel, audio):
   }
 
 
+@pytest.mark.filterwarnings('ignore:n_fft=.* is too large')
 @pytest.mark.parametrize(
   ('sample_rate', 'samples', 'stft'),
   [
@@ -204,6 +205,21 @@ def test_clip_shorter_than_a_frame():
   assert short.num_frames(255) == 0
   with pytest.raises(DataError, match='256 samples, found 255'):
     short(np.ones((1, 255)))
+
+
+@pytest.mark.parametrize('name', ['db', 'pcen'])
+def test_accelerators_compute_the_same_in_a_batch(name, monkeypatch):
+  front_end = REPRESENTATIONS[name]
+  audio = make_audio(16000, 4000)
+  expected = front_end(audio)
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+
+  def transform(audio):  # Not the call of the front end, which keeps the program of this backend.
+    return features._each_clip(front_end.transform_clip, audio)
+
+  assert 'scan[' not in str(jax.make_jaxpr(transform)(audio))
+  result = jax.jit(transform)(audio)
+  np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)  # The order of sums.
 
 
 def test_settings_survive_json():
