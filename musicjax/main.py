@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 
 from absl import flags
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_flags
 
 from musicjax import backends, command_line
 from musicjax import config as config_lib
@@ -56,8 +56,8 @@ def main(config: ConfigDict | None) -> None:
     from musicjax import config_help
 
     _require('config')
-    sources = [Path(config_lib.__file__), Path(FLAGS.config.split(':')[0])]
-    return print(config_help.describe(config, sources))
+    file = config_flags.get_config_filename(FLAGS['config']).split(':')[0]
+    return print(config_help.describe(config, [Path(config_lib.__file__), Path(file)]))
 
   _require('workdir', *(['config'] if FLAGS.mode == 'train' else []))
   if config is not None:
