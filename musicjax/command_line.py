@@ -14,7 +14,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 from ml_collections.config_flags import tuple_parser
 
-from musicjax.errors import ConfigError, DataError
+from musicjax.errors import ConfigError, exit_line
 from musicjax.fields import flatten, unknown_field
 
 FLAGS = flags.FLAGS
@@ -142,16 +142,11 @@ def _override(config: ConfigDict, field: str, text: str | None) -> None:
 def _told_in_one_line() -> Iterator[None]:
   try:
     yield
-  except (ConfigError, DataError, PermissionError, FileExistsError, NotADirectoryError) as error:
-    _tell('error', error)
-    sys.exit(2)
-  except FloatingPointError as error:
-    _tell('stopped', error)
-    sys.exit(1)
-
-
-def _tell(kind: str, error: Exception) -> None:
-  if FLAGS['debug'].value:
-    traceback.print_exception(error)
-  text = ' '.join([str(error), *getattr(error, '__notes__', ())])
-  print(f'{kind}: {" ".join(text.splitlines())}', file=sys.stderr)
+  except Exception as error:
+    if (told := exit_line(error)) is None:
+      raise
+    if FLAGS['debug'].value:
+      traceback.print_exception(error)
+    code, line = told
+    print(line, file=sys.stderr)
+    sys.exit(code)
