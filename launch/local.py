@@ -16,8 +16,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from typing import IO
 
 _GRACE_SECONDS = 15  # For the others to end by themselves once one has failed.
 
@@ -34,13 +36,15 @@ def main() -> int:
   if min(given.processes, given.devices_per_process) < 1:
     parser.error('expected at least one process and one device for each')
   command = [sys.executable, '-m', 'musicjax.main', '--distributed', *given.arguments]
-  with socket.socket() as held:
-    port = hold_port(held)
+  with socket.socket() as port_holder:
+    port = hold_port(port_holder)
     processes = [
       subprocess.Popen(
         command,
         env=os.environ | environment(i, given.processes, given.devices_per_process, port),
         stdout=subprocess.DEVNULL if i else None,
+        stderr=subprocess.PIPE if i else None,
+        text=True,
         start_new_session=True,  # A terminal's Ctrl-C comes once, through here.
       )
       for i in range(given.processes)
@@ -53,15 +57,33 @@ def main() -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
       signal.signal(number, forward)
-    return wait(processes)
+    held = []
+    relays = [threading.Thread(target=relay, args=(p.stderr, held)) for p in processes[1:]]
+    for thread in relays:
+      thread.start()
+    code = wait(processes)
+    for thread in relays:
+      thread.join()
+  if processes[0].returncode != 2:  # Otherwise process 0 has told what it is.
+    sys.stderr.writelines(held)
+  return code
 
 
-def hold_port(held: socket.socket) -> int:
+def relay(errors: IO[str], held: list[str]) -> None:
+  """Passes a process' errors on, and holds those back that every process may tell of."""
+  for line in errors:
+    if line.startswith('error: '):
+      held.append(line)
+    else:
+      sys.stderr.write(line)
+
+
+def hold_port(holder: socket.socket) -> int:
   """Binds a free port that the coordinator shares, so that no other program is given it."""
   if hasattr(socket, 'SO_REUSEPORT'):
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-  held.bind(('127.0.0.1', 0))
-  return held.getsockname()[1]
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+  holder.bind(('127.0.0.1', 0))
+  return holder.getsockname()[1]
 
 
 def environment(index: int, processes: int, devices: int, port: int) -> dict[str, str]:
