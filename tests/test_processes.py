@@ -62,7 +62,8 @@ def test_sigterm_to_one_process_stops_both_at_one_step_and_the_restart_ends_alik
     return json.loads((workdir / 'metrics.json').read_text())
 
   straight = start(tmp_path / 'straight', config)
-  assert straight.communicate() and straight.returncode == 0
+  out, err = straight.communicate()
+  assert straight.returncode == 0, err
   stopped = start(tmp_path / 'stopped', config)
   read_until(stopped, 'step 2/')
   os.kill(children(stopped)[1], signal.SIGTERM)
