@@ -15,8 +15,8 @@ from launch import local
 from musicjax.data import array_records
 from tests.conftest import make_config
 
-# A signal needs up to a second to reach all processes: some 200 of these steps.
-FIELDS = {'num_train_steps': 600, 'eval_every_steps': 300, 'log_every_steps': 1, 'ema_decay': 0.0}
+# A signal needs up to a second to reach all processes: some 100 of these steps.
+FIELDS = {'num_train_steps': 300, 'eval_every_steps': 150, 'log_every_steps': 1, 'ema_decay': 0.0}
 
 
 def start(workdir, config, **fields):
@@ -69,11 +69,11 @@ def test_sigterm_to_one_process_stops_both_at_one_step_and_the_restart_ends_alik
   os.kill(children(stopped)[1], signal.SIGTERM)
   out, err = stopped.communicate()
   assert stopped.returncode == 0, err
-  step = int(re.search(r'terminated: saved step (\d+) of 600', out)[1])
+  step = int(re.search(r'terminated: saved step (\d+) of 300', out)[1])
   restarted = start(tmp_path / 'stopped', config)
   out, err = restarted.communicate()
   assert restarted.returncode == 0, err
-  assert f'resuming from step {step} of 600' in out
+  assert f'resuming from step {step} of 300' in out
   assert (
     final(tmp_path / 'stopped')['state_fingerprint']
     == (final(tmp_path / 'straight')['state_fingerprint'])
