@@ -2,6 +2,8 @@
 
 import os
 
+from musicjax.errors import ConfigError
+
 COMPILATION_CACHE = os.environ.get(
   'JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/musicjax/xla')
 )
@@ -12,7 +14,11 @@ def set_up(compilation_cache: str = COMPILATION_CACHE, distributed: bool = False
 
   Args:
     compilation_cache: folder that keeps compiled programs for the next start; empty: none.
-    distributed: join the processes of a TPU pod or a Slurm job, which JAX finds by itself.
+    distributed: join the processes of a TPU pod or a Slurm job, which JAX finds by itself, or
+      those that JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID tell of.
+
+  Raises:
+    ConfigError: there are no processes to join.
   """
   # TensorFlow only reads data here; what it says of its own speed is of no use to anyone.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
@@ -24,7 +30,28 @@ def set_up(compilation_cache: str = COMPILATION_CACHE, distributed: bool = False
 
   tf.config.set_visible_devices([], 'GPU')  # The accelerator is JAX's.
   if distributed:
-    jax.distributed.initialize()
+    _join()
   if compilation_cache:
     jax.config.update('jax_compilation_cache_dir', compilation_cache)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+
+def _join() -> None:
+  """Meets the other processes; all wait here until all are there."""
+  import jax
+
+  # JAX reads the first of the three by itself, and the others not at all.
+  told = {
+    name: int(os.environ[variable])
+    for name, variable in (('num_processes', 'JAX_NUM_PROCESSES'), ('process_id', 'JAX_PROCESS_ID'))
+    if variable in os.environ
+  }
+  # `processes.on_sigterm_stop` starts it when there is something to save.
+  jax.config.update('jax_enable_preemption_service', False)
+  try:
+    jax.distributed.initialize(**told)
+  except ValueError as error:
+    raise ConfigError(
+      '--distributed: expected a TPU pod, a Slurm job, or JAX_COORDINATOR_ADDRESS, '
+      f'JAX_NUM_PROCESSES and JAX_PROCESS_ID, as launch/local.py sets them; found: {error}'
+    ) from error

@@ -1,7 +1,6 @@
 """The command line: the flags of absl and `config_flags`; misuse told in one line, exit code 2."""
 
 import contextlib
-import errno
 import re
 import sys
 import traceback
@@ -12,15 +11,12 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
-from musicjax.errors import ConfigError, DataError, StorageError
+from musicjax.errors import ConfigError, exit_line
 from musicjax.fields import flatten, unknown_field
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file('config', None, 'A file of configs/, with :variant.')
 flags.DEFINE_bool('debug', False, 'Show the traceback of an error in the input or the config.')
-
-_REFUSED = ConfigError, DataError, PermissionError, FileExistsError, NotADirectoryError
-_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 def run(main: Callable[[ConfigDict | None], None]) -> None:
@@ -82,12 +78,11 @@ def _explain(error: Exception, arguments: str) -> ConfigError:
 def _told_in_one_line() -> Iterator[None]:
   try:
     yield
-  except (*_REFUSED, FloatingPointError, StorageError, OSError) as error:
-    if isinstance(error, OSError) and not isinstance(error, _REFUSED) and error.errno not in _FULL:
+  except Exception as error:
+    if (told := exit_line(error)) is None:
       raise
     if FLAGS['debug'].value or '--debug' in sys.argv:  # Maybe not parsed yet.
       traceback.print_exception(error)
-    kind, code = ('error', 2) if isinstance(error, _REFUSED) else ('stopped', 1)
-    text = ' '.join([str(error), *getattr(error, '__notes__', ())])
-    print(f'{kind}: {" ".join(text.splitlines())}', file=sys.stderr)
+    code, line = told
+    print(line, file=sys.stderr)
     sys.exit(code)

@@ -1,5 +1,7 @@
 """Errors a user can mend: the program prints their one line and ends."""
 
+import errno
+
 
 class ConfigError(ValueError):
   """A config field, flag or workdir that cannot be used as given; exit code 2."""
@@ -23,3 +25,20 @@ def quoted(found: object, limit: int = 80) -> str:
   """Returns what was found as a message shows it: in quotes, on one line, cut where it is long."""
   text = repr(found)
   return text if len(text) <= limit else f'{text[:limit]}... ({len(text)} characters)'
+
+
+_MENDABLE = (ConfigError, DataError, PermissionError, FileExistsError, NotADirectoryError)
+_STOPPED = (FloatingPointError, StorageError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def exit_line(error: BaseException) -> tuple[int, str] | None:
+  """Returns the exit code and the one line that tells of an error; None for one of the program."""
+  if isinstance(error, _MENDABLE):
+    code, kind = 2, 'error'
+  elif isinstance(error, _STOPPED) or (isinstance(error, OSError) and error.errno in _FULL):
+    code, kind = 1, 'stopped'
+  else:
+    return None
+  text = ' '.join([str(error), *getattr(error, '__notes__', ())])
+  return code, f'{kind}: {" ".join(text.splitlines())}'

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from musicjax import sharding, system, tasks
+from musicjax import processes, sharding, system, tasks
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints
 from musicjax.data import array_records, input_pipeline
@@ -45,7 +45,7 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
   """
   system.check(config)
   mesh = sharding.make_mesh()
-  prepared = array_records.prepare(config)
+  prepared = processes.main_first(lambda: array_records.prepare(config))
   dataset = workdir_lib.read_dataset(workdir, prepared)
   parts = system.create(config, dataset, mesh)
   state = Checkpoints(workdir / 'checkpoints', read_only=True).restore(

@@ -33,7 +33,7 @@ flags.DEFINE_string('workdir', None, 'Folder of the run; made if missing.')
 flags.DEFINE_enum('mode', 'train', ['train', 'evaluate', 'predict'], 'What to do.')
 flags.DEFINE_string('checkpoint', 'best', 'best, latest or a step; for evaluate and predict.')
 flags.DEFINE_list('inputs', [], "Files and folders to predict; none: the data's own test set.")
-flags.DEFINE_bool('distributed', False, 'Join the processes of a TPU pod or a Slurm job.')
+flags.DEFINE_bool('distributed', False, 'Join the other processes, see launch/.')
 flags.DEFINE_bool('show_config', False, 'List the fields of --config with their comments.')
 flags.DEFINE_string('list_models', None, 'List the models whose name matches a pattern, e.g. "*".')
 flags.DEFINE_string('compilation_cache', backends.COMPILATION_CACHE, 'Keeps compiled programs.')
@@ -64,9 +64,8 @@ def main(config: ConfigDict | None) -> None:
     config_lib.check(config)
   if not re.fullmatch('best|latest|[0-9]{1,10}', FLAGS.checkpoint):
     raise ConfigError(f'--checkpoint: expected best, latest or a step, found {FLAGS.checkpoint!r}')
-  for path in FLAGS.inputs:
-    if not Path(path).exists():
-      raise ConfigError(f'--inputs: {path} does not exist')
+  if missing := [path for path in FLAGS.inputs if not Path(path).exists()]:
+    raise ConfigError(f'--inputs: {missing[0]} does not exist')
   from musicjax import workdir as workdir_lib
 
   workdir = Path(FLAGS.workdir)
@@ -78,15 +77,16 @@ def main(config: ConfigDict | None) -> None:
     workdir_lib.check_writable(Path(config.prepared_dir), 'config.prepared_dir')
 
   backends.set_up(FLAGS.compilation_cache, FLAGS.distributed)
-  from musicjax import evaluate, predict, train
+  from musicjax import evaluate, predict, processes, train
 
-  if FLAGS.mode == 'train':
-    train.train_and_evaluate(config, workdir)
-  elif FLAGS.mode == 'evaluate':
-    result = evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint)
-    train.say(json.dumps(workdir_lib.finite(result), indent=2))
-  else:
-    train.say(str(predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs)))
+  with processes.ending_together():
+    if FLAGS.mode == 'train':
+      train.train_and_evaluate(config, workdir)
+    elif FLAGS.mode == 'evaluate':
+      scores = workdir_lib.finite(evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint))
+      train.say(json.dumps(scores, indent=2))
+    else:
+      train.say(str(predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs)))
 
 
 def _require(*names: str) -> None:

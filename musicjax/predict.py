@@ -77,10 +77,11 @@ def _score(
   saved = Checkpoints(workdir / 'checkpoints', read_only=True)
   state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
   num_labels = len(dataset['label_names'])
-  sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')  # Checks that it divides.
+  local = sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
 
   paths, scores = [], []
-  arrays = iter(tqdm.tqdm(arrays, desc='Predicting', unit=' files'))
+  silent = not sharding.is_main_process()
+  arrays = iter(tqdm.tqdm(arrays, desc='Predicting', unit=' files', disable=silent))
   while chunk := list(itertools.islice(arrays, _CHUNK_BATCHES * config.eval_batch_size)):
     for path, array in chunk:
       if isinstance(array, DataError):
@@ -90,6 +91,7 @@ def _score(
     for rows, batch in _batches(
       [array for _, array in chunk], dataset['input_shape'][0], num_labels, config
     ):
+      batch = {name: array[local] for name, array in batch.items()}
       result = jax.device_get(
         parts.eval_step(state.eval_variables, sharding.to_global(mesh, batch, 0))
       )

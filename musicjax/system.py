@@ -103,6 +103,7 @@ def create(
         model, loss_fn, augment.create(config.augment), normalize, tx, schedule, config
       ),
       donate_argnums=0,
+      out_shardings=replicated,
     ),
     eval_step=jit(
       train_step.make_eval_step(model, loss_fn, normalize, task.activation),

@@ -4,9 +4,6 @@ import collections
 import contextlib
 import functools
 import itertools
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from musicjax import evaluate, reports, sharding, summaries, system, train_state
+from musicjax import evaluate, processes, reports, sharding, summaries, system, train_state
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
@@ -38,22 +35,19 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     StorageError: for a checkpoint or a file that the disk refused.
   """
   # Data.
-  _on_sigterm(_end_at_once)
+  processes.on_sigterm_exit()
   system.check(config)
   mesh = sharding.make_mesh()
-  prepared = array_records.prepare(config)
+  prepared = processes.main_first(lambda: array_records.prepare(config))
+  processes.check_same({'dataset': prepared.fingerprint, **workdir_lib.same_everywhere(config)})
   rows = input_pipeline.split_rows(prepared.index, config)
   steps, steps_per_epoch = input_pipeline.num_steps(len(rows['train']), config)
   eval_every = config.eval_every_steps or max(1, round(steps_per_epoch))
-  dataset = workdir_lib.describe(
-    workdir,
-    config,
-    prepared,
-    functools.partial(input_pipeline.input_statistics, prepared, rows['train'], config),
-  )
-  if complete := workdir_lib.final_metrics(workdir, steps):
+  statistics = functools.partial(input_pipeline.input_statistics, prepared, rows['train'], config)
+  dataset = processes.from_main(lambda: workdir_lib.describe(workdir, config, prepared, statistics))
+  if complete := processes.from_main(lambda: workdir_lib.final_metrics(workdir, steps)):
     say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
-    _on_sigterm(signal.SIG_DFL)
+    processes.on_sigterm_die()
     return complete
   say(
     f'{prepared.fingerprint}: {len(rows["train"])} training, {len(rows["validation"])} '
@@ -68,6 +62,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
   saved = Checkpoints(workdir / 'checkpoints', read_only=False)
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
+  processes.check_shared(workdir / 'dataset.json')
   abstract_state = jax.eval_shape(parts.init)
   if saved.latest_step is None:
     state, seconds_before = parts.init(), 0.0
@@ -93,8 +88,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   clock = Clock(first_step, steps, config.batch_size, seconds_before)
   trace = contextlib.ExitStack()
   unchecked = collections.deque()
-  preempted = threading.Event()
-  _on_sigterm(lambda *_: preempted.set())
+  preempted = processes.on_sigterm_stop(first_step)
   stopped = _stopped_early(state, config)
 
   def device_is_idle():
@@ -112,7 +106,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       break
     with clock.waiting_for_input(device_is_idle):
       batch = next(batches)
-    if step == config.profile_steps[0]:
+    if step == config.profile_steps[0] and sharding.is_main_process():
       trace.enter_context(jax.profiler.trace(str(workdir)))
     state, metrics = parts.update(state, batch)
     saved.check()
@@ -153,7 +147,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         stopped = _stopped_early(state, config)
         writer.flush()  # Before the save: what a resumed run does not repeat must be on disk.
         saved.save(state, clock.seconds)
-    if preempted.is_set() and step < steps:
+    if preempted(step) and step < steps:
       check_finite(leave=0)
       trace.close()
       writer.close()
@@ -165,7 +159,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   # The report, on the checkpoint that validation chose.
   trace.close()
   saved.wait()
-  _on_sigterm(_end_at_once)
+  processes.on_sigterm_exit()
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
   saved.close()
   scores = {
@@ -189,7 +183,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   for split, values in metrics_by_split.items():
     say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
   say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
-  _on_sigterm(signal.SIG_DFL)
+  processes.on_sigterm_die()
   return final
 
 
@@ -289,17 +283,3 @@ def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mes
 
 def _stopped_early(state, config: ConfigDict) -> bool:
   return 0 < config.early_stopping <= int(state.progress.evals_since_best)
-
-
-def _end_at_once(*_) -> None:
-  """Ends where there is nothing to save; may interrupt a `print`, so it does not use one."""
-  if sharding.is_main_process():
-    line = 'terminated with nothing to save; the same command goes on from the last checkpoint\n'
-    os.write(1, line.encode())
-  raise SystemExit(0)
-
-
-def _on_sigterm(handler) -> None:
-  """Sets what the notice of preemption does, where this is the main thread."""
-  if threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGTERM, handler)

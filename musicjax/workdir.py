@@ -248,6 +248,16 @@ def write_predictions(path: Path, first: str, names, scores: np.ndarray, label_n
   write_csv(path, [[first, *label_names], *rows])
 
 
+def same_everywhere(config: ConfigDict) -> dict[str, Any]:
+  """Returns the fields, dotted, that all processes of a run share; folders are their own."""
+  fields = {f'config.{name}': value for name, value in flatten(_plain(config)).items()}
+  return {
+    name: value
+    for name, value in fields.items()
+    if name not in ('config.data_dir', 'config.prepared_dir')
+  }
+
+
 def _plain(config: ConfigDict) -> dict[str, Any]:
   """Returns the config as JSON keeps it (tuples become lists)."""
   return json.loads(json.dumps(config.to_dict()))

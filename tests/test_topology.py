@@ -1,30 +1,64 @@
-"""Results do not depend on how many devices share a batch."""
+"""Results do not depend on how many processes and devices share a batch."""
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 
-from musicjax.data import array_records
+from launch import local
+from musicjax import checkpoints, predict, sharding, system
+from musicjax import workdir as workdir_lib
+from musicjax.data import array_records, input_pipeline
+from tests import topology_worker
 from tests.conftest import make_config
 
+# Not Adam: the softmax does not depend on a bias of its logits, and Adam makes whole steps of what
+# rounding leaves of that bias' gradient.
+SGD = {'optimizer.name': 'sgd', 'optimizer.learning_rate': 0.05}
+TOPOLOGIES = {'1x1': (1, 1), '1x8': (1, 8), '2x1': (2, 1), '4x1': (4, 1)}  # Processes x devices.
+OTHERS = [name for name in TOPOLOGIES if name != '1x1']
+# Batch statistics, accumulation, and all that later steps take from earlier ones.
+STATEFUL = SGD | {
+  'accumulate': 2,
+  'batch_size': 16,
+  'buckets': '()',
+  'ema_decay': 0.9,
+  'eval_batch_size': 8,
+  'eval_every_steps': 2,
+  'model.branches': '((3,),)',
+  'model.head_dim': 4,
+  'model.mlp_dim': 16,
+  'optimizer.schedule': 'constant',
+}
 
-def start(devices, workdir, config, **fields):
-  """Starts a training process that sees so many devices."""
+
+def start(topology, workdir, config, variant='test', flags=(), **fields):
+  """Starts so many processes that see so many devices each."""
+  processes, devices = topology
   fields |= {'data_dir': config.data_dir, 'prepared_dir': config.prepared_dir}
-  return subprocess.Popen(
-    [
-      sys.executable,
-      '-m',
-      'musicjax.main',
-      '--config=configs/yandex.py:test',
-      f'--workdir={workdir}',
+  if '--mode=predict' not in flags and '--mode=evaluate' not in flags:
+    flags = (
+      f'--config=configs/yandex.py:{variant}',
       *(f'--config.{name}={value}' for name, value in fields.items()),
-    ],
+    )
+  command = [sys.executable, '-m', 'musicjax.main']
+  if processes > 1:
+    command = [
+      sys.executable,
+      'launch/local.py',
+      f'--processes={processes}',
+      f'--devices_per_process={devices}',
+      '--',
+    ]
+  return subprocess.Popen(
+    [*command, f'--workdir={workdir}', *flags],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
@@ -32,40 +66,145 @@ def start(devices, workdir, config, **fields):
   )
 
 
+def finish(process):
+  out, err = process.communicate()
+  assert process.returncode == 0, out + err
+  return out
+
+
+def latest_state(workdir):
+  config = workdir_lib.read_config(workdir, None)
+  dataset = workdir_lib.read_json(workdir / 'dataset.json')
+  mesh = sharding.make_mesh()
+  return checkpoints.Checkpoints(workdir / 'checkpoints', read_only=True).restore(
+    'latest', jax.eval_shape(system.create(config, dataset, mesh).init), sharding.replicated(mesh)
+  )
+
+
+def assert_same_variables(workdir, expected):
+  """Compares every leaf of the latest checkpoints by max|a-b| / max|b|."""
+  found, wanted = latest_state(workdir), latest_state(expected)
+  assert int(found.step) == int(wanted.step)
+
+  def compare(path, a, b):
+    a, b = np.array(a), np.array(b)
+    # Sums in another order: some ulps of float32, through all updates.
+    assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max(), jax.tree_util.keystr(path)
+
+  def variables(state):
+    return {'params': state.params, 'batch_stats': state.batch_stats, 'ema': state.ema}
+
+  jax.tree_util.tree_map_with_path(compare, variables(found), variables(wanted))
+
+
+def table(workdir):
+  return pd.read_csv(workdir / 'predictions' / 'out_of_fold.csv', dtype={'id': str})
+
+
 @pytest.fixture(scope='module')
 def config(yandex_folder, prepared_dir):
-  """Of prepared data: processes that start together must not all prepare it."""
+  """Of prepared data."""
   config = make_config(yandex_folder, prepared_dir)
   array_records.prepare(config)
   return config
 
 
-def test_four_devices_train_and_score_as_one_does(config, tmp_path):
-  # All that draws random numbers or sums over a batch.
+@pytest.fixture(scope='module')
+def runs(config, tmp_path_factory):
+  """A workdir a topology, of five updates with all that draws random numbers."""
   assert config.model.dropout
   assert config.model.head_dropout
   assert config.augment.mixup.probability
-  assert config.ema_decay
-  fields = {'num_train_steps': 5, 'batch_size': 8, 'eval_every_steps': 2}
-  processes = {n: start(n, tmp_path / str(n), config, **fields) for n in (1, 4)}
-  losses, tables = [], []
-  for devices, process in processes.items():
-    out, err = process.communicate()
-    assert process.returncode == 0, out + err
-    workdir = tmp_path / str(devices)
-    rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-    losses.append([row['train_loss'] for row in rows])
-    tables.append(pd.read_csv(workdir / 'predictions' / 'out_of_fold.csv', dtype={'id': str}))
+  assert config.crop_frames
+  fields = SGD | {'num_train_steps': 5, 'batch_size': 8, 'eval_every_steps': 2}
+  home = tmp_path_factory.mktemp('topologies')
+  started = [start(t, home / name, config, **fields) for name, t in TOPOLOGIES.items()]
+  for process in started:
+    finish(process)
+  return home
+
+
+@pytest.mark.parametrize('name', OTHERS)
+def test_another_topology_trains_the_same_parameters(name, runs):
+  assert_same_variables(runs / name, runs / '1x1')
+
+
+@pytest.mark.parametrize('name', OTHERS)
+def test_another_topology_scores_every_example_once_and_alike(name, runs):
+  losses = [
+    [json.loads(line)['train_loss'] for line in (runs / n / 'metrics.jsonl').open()]
+    for n in (name, '1x1')
+  ]
   assert len(losses[0]) == 3  # Means up to steps 2, 4 and 5.
-  # Sums in another order: some ulps of float32, through five updates.
-  np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
-  assert list(tables[1]['id']) == list(tables[0]['id'])
-  one, four = (table.drop(columns='id').to_numpy() for table in tables)
-  np.testing.assert_allclose(four, one, atol=1e-5)
+  np.testing.assert_allclose(*losses, atol=1e-5)
+  assert list(table(runs / name)['id']) == list(table(runs / '1x1')['id'])
+  found, expected = (table(runs / n).drop(columns='id').to_numpy() for n in (name, '1x1'))
+  assert len(expected) % 4  # Neither processes nor devices divide it.
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_run_may_move_between_topologies(config, tmp_path):
+  straight = start((1, 1), tmp_path / 'straight', config, 'baseline', num_train_steps=6, **STATEFUL)
+  for topology, steps in (((1, 1), 2), ((2, 2), 4), ((1, 1), 6)):
+    moved = start(
+      topology, tmp_path / 'moved', config, 'baseline', num_train_steps=steps, **STATEFUL
+    )
+    out = finish(moved)
+  assert 'processes: 2 before, 1 now' in out
+  finish(straight)
+  assert latest_state(tmp_path / 'moved').batch_stats
+  assert_same_variables(tmp_path / 'moved', tmp_path / 'straight')
+
+
+def test_processes_share_batches_and_average_the_slices_of_a_track(config, tmp_path):
+  port_holder = socket.socket()
+  port = local.hold_port(port_holder)
+  command = [sys.executable, '-m', 'tests.topology_worker', config.data_dir, config.prepared_dir]
+  workers = [
+    subprocess.Popen(
+      [*command, tmp_path / 'seen.npz'], env=os.environ | local.environment(i, 2, 2, port)
+    )
+    for i in range(2)
+  ]
+  config, prepared = topology_worker.make(config.data_dir, config.prepared_dir)
+  expected = topology_worker.seen(config, prepared)
+  rows = input_pipeline.split_rows(prepared.index, config)['train']
+  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  assert [worker.wait() for worker in workers] == [0, 0]
+  port_holder.close()
+  found = np.load(tmp_path / 'seen.npz')
+  assert set(found) == set(expected)
+  for step in range(topology_worker.STEPS):
+    for name, array in input_pipeline.plain_batch(prepared, plan(step)).items():
+      np.testing.assert_array_equal(found[f'batch {step} {name}'], array)
+  for size in topology_worker.SIZES:
+    assert list(found[f'{size} ids']) == sorted(f'track {i}' for i in range(min(size, 7)))
+    np.testing.assert_array_equal(found[f'{size} labels'], expected[f'{size} labels'])
+    np.testing.assert_allclose(found[f'{size} scores'], expected[f'{size} scores'], atol=1e-6)
+    np.testing.assert_allclose(found[f'{size} loss'], expected[f'{size} loss'], atol=1e-6)
+
+
+def test_two_processes_evaluate_and_predict_as_one_does(config, runs):
+  workdir = runs / '1x1'
+  evaluated = start((2, 1), workdir, config, flags=('--mode=evaluate',))
+  predicted = start((2, 1), workdir, config, flags=('--mode=predict',))
+  printed = finish(evaluated)
+  found = json.loads(printed[printed.index('{\n') :])
+  final = json.loads((workdir / 'metrics.json').read_text())
+  np.testing.assert_allclose(list(found['test'].values()), list(final['test'].values()), atol=1e-5)
+  path = Path(finish(predicted).splitlines()[-1])
+  of_two = pd.read_csv(path)
+  predict.predict(workdir, workdir_lib.read_config(workdir, None), 'best', [])
+  of_one = pd.read_csv(path)
+  assert list(of_two['track']) == list(of_one['track'])
+  for two, one in zip(of_two['prediction'], of_one['prediction'], strict=True):
+    np.testing.assert_allclose(
+      np.array(two.split(','), float), np.array(one.split(','), float), atol=2e-6
+    )
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_told_in_one_line(config, tmp_path):
-  process = start(4, tmp_path / 'run', config, batch_size=6)
+  process = start((1, 4), tmp_path / 'run', config, batch_size=6)
   out, err = process.communicate()
   assert process.returncode == 2, out + err
   errors = [line for line in err.splitlines() if line.startswith('error: ')]
