@@ -13,6 +13,7 @@ setup(
     'absl-py',
     'array_record>=0.8',  # Imported by TFDS only where it is installed.
     'clu>=0.0.12',
+    'filelock>=3.12',
     'flax>=0.12',
     'importlib_resources',  # TFDS imports it and does not ask for it.
     'jax>=0.10',

@@ -7,36 +7,50 @@ a tag. Ends with status 1 at the first fault, and names it.
 """
 
 import argparse
+import csv
+import re
 import sys
 
-import pandas as pd
+_PROBABILITY = re.compile(r'[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?|[0-9]+\.', re.IGNORECASE)
 
 
 def fault(prediction: str, expected: str, num_tags: int) -> str | None:
   """Returns what is wrong with the file, None if nothing is."""
   try:
-    table = pd.read_csv(prediction, dtype=str, keep_default_na=False)
-    tracks = pd.read_csv(expected, dtype=str, keep_default_na=False)['track']
-  except (OSError, ValueError, KeyError) as error:
+    header, *rows = _read(prediction)
+    names, *expected_rows = _read(expected)
+    position = names.index('track')
+    tracks = [row[position] for row in expected_rows]
+  except (OSError, ValueError, IndexError, csv.Error) as error:
     return f'cannot be read: {error!r}'
-  if list(table.columns) != ['track', 'prediction']:
-    return f'expected the header track,prediction, found {",".join(table.columns)}'
-  if len(table) != len(tracks):
-    return f'expected {len(tracks)} rows as in {expected}, found {len(table)}'
-  for line, (row, track) in enumerate(zip(table.itertuples(), tracks, strict=True), start=2):
-    if row.track != track:
-      return f'line {line}: expected track {track}, found {row.track}'
-    values = row.prediction.split(',')
+  if not tracks or len(set(tracks)) < len(tracks):
+    return f'expected different tracks in {expected}, found {len(tracks)} rows'
+  if header != ['track', 'prediction']:
+    return f'expected the header track,prediction, found {_short(",".join(header))}'
+  if len(rows) != len(tracks):
+    return f'expected {len(tracks)} rows as in {expected}, found {len(rows)}'
+  for line, (row, track) in enumerate(zip(rows, tracks, strict=True), start=2):
+    if len(row) != 2:
+      return f'line {line}: expected 2 cells, found {len(row)}'
+    if row[0] != track:
+      return f'line {line}: expected track {_short(track)}, found {_short(row[0])}'
+    values = row[1].split(',')
     if len(values) != num_tags:
       return f'line {line}: expected {num_tags} probabilities, found {len(values)}'
     for tag, value in enumerate(values):
-      try:
-        good = 0 <= float(value) <= 1
-      except ValueError:
-        good = False
-      if not good:
-        return f'line {line}: tag {tag}: expected a probability, found {value!r}'
+      if not _PROBABILITY.fullmatch(value) or not 0 <= float(value) <= 1:
+        return f'line {line}: tag {tag}: expected a probability, found {_short(value)}'
   return None
+
+
+def _read(path: str) -> list[list[str]]:
+  """Returns all rows, strictly: blank lines are rows too, and a byte order mark is no name."""
+  with open(path, encoding='utf-8', newline='') as file:
+    return list(csv.reader(file, strict=True))
+
+
+def _short(text: str) -> str:
+  return repr(text[:80])
 
 
 if __name__ == '__main__':

@@ -1,28 +1,27 @@
 """How far timbre alone goes on the quickstart data: logistic regression on pooled log-mel.
 
 Prints the 5-fold cross-validated accuracy on the mean over time of a track's log-mel bands, and on
-mean and standard deviation. Takes about 20 s on two cores.
+mean and standard deviation. Takes about 30 s on two cores.
 
   python experiments/quickstart_baseline.py
 """
 
 import time
 
+import numpy as np
+from ml_collections import ConfigDict
+from sklearn import linear_model, model_selection, pipeline, preprocessing
+
+from musicjax.data.builders import quickstart
+from musicjax.data.source import read
+
 
 def main():
-  # Worker processes import this file again: they should not wait for JAX and scikit-learn.
-  import numpy as np
-  from ml_collections import ConfigDict
-  from sklearn import linear_model, model_selection, pipeline, preprocessing
-
-  from musicjax.data.builders import quickstart
-
   start = time.time()
   source = quickstart.load(
     ConfigDict({'dataset': {'name': 'quickstart', 'num_tracks': 1400, 'seed': 0}})
   )
-  inputs = dict(source.read(np.arange(len(source.ids))))
-  inputs = [inputs[row] for row in range(len(source.ids))]
+  inputs = [x for _, x in read(source.keys, source.decode, source.features)]
   print(f'{len(inputs)} tracks prepared in {time.time() - start:.1f} s')
   mean = np.stack([x.mean(axis=0) for x in inputs])
   deviation = np.stack([x.std(axis=0) for x in inputs])

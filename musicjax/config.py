@@ -30,6 +30,8 @@ def base_config() -> ConfigDict:
   config.data_dir = ''  # folder of the raw files
   config.prepared_dir = ''  # where prepared shards are kept; empty: TFDS's own ($TFDS_DATA_DIR)
   config.on_bad_example = 'fail'  # or skip: leave broken files out, listed in skipped.csv
+  config.max_skipped = 0.1  # share of the examples that skip may leave out
+  config.decode_seconds = 60.0  # a file that takes longer to decode is a bad one
   config.num_folds = 5  # group-disjoint parts of the data
   config.fold = 0  # the test fold; the next one validates, the rest trains
   config.split_seed = 0  # fixes which group falls into which fold
@@ -87,9 +89,8 @@ def _whole(low: int, words: str, high: int = 2**31 - 1) -> Check:
 def _number(words: str, test: Callable[[float], bool] = lambda v: True) -> Check:
   def check(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (
-      is_number and abs(value) <= 3.4e38 and test(value)
-    )  # Finite in float32; NaN is not below.
+    # Finite in float32; NaN is not below.
+    return is_number and abs(value) <= 3.4e38 and test(value)
 
   return check, words
 
@@ -131,6 +132,8 @@ _ANY = _is_plain, 'a finite number, a text, true, false or a tuple of these'
 _CHECKS = {
   '*seed': _SEED,
   'on_bad_example': _one_of('fail', 'skip'),
+  'max_skipped': _PROBABILITY,
+  'decode_seconds': _ABOVE_0,
   'num_folds': _whole(3, 'a whole number from 3 (test, validation, training)'),
   'fold': _COUNT,
   'normalize': _one_of('none', 'per_feature'),

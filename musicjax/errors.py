@@ -6,7 +6,16 @@ class ConfigError(ValueError):
 
 
 class DataError(ValueError):
-  """A raw file or table that does not hold what it should."""
+  """A raw file or table that does not hold what it should; one line, whatever was found there."""
+
+  def __init__(self, message: str):
+    super().__init__(''.join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
+
+def quoted(found: object, limit: int = 80) -> str:
+  """Returns what was found as a message shows it: in quotes, on one line, cut where it is long."""
+  text = repr(found)
+  return text if len(text) <= limit else f'{text[:limit]}... ({len(text)} characters)'
 
 
 _MENDABLE = (ConfigError, DataError, PermissionError, FileExistsError, NotADirectoryError)

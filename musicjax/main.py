@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 
 from absl import flags
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_flags
 
 from musicjax import backends, command_line
 from musicjax import config as config_lib
@@ -56,17 +56,16 @@ def main(config: ConfigDict | None) -> None:
     from musicjax import config_help
 
     _require('config')
-    sources = [Path(config_lib.__file__), Path(FLAGS.config.split(':')[0])]
-    return print(config_help.describe(config, sources))
+    file = config_flags.get_config_filename(FLAGS['config']).split(':')[0]
+    return print(config_help.describe(config, [Path(config_lib.__file__), Path(file)]))
 
   _require('workdir', *(['config'] if FLAGS.mode == 'train' else []))
   if config is not None:
     config_lib.check(config)
   if not re.fullmatch('best|latest|[0-9]{1,10}', FLAGS.checkpoint):
     raise ConfigError(f'--checkpoint: expected best, latest or a step, found {FLAGS.checkpoint!r}')
-  for path in FLAGS.inputs:
-    if not Path(path).exists():
-      raise ConfigError(f'--inputs: {path} does not exist')
+  if missing := [path for path in FLAGS.inputs if not Path(path).exists()]:
+    raise ConfigError(f'--inputs: {missing[0]} does not exist')
   from musicjax import workdir as workdir_lib
 
   workdir = Path(FLAGS.workdir)
@@ -84,8 +83,8 @@ def main(config: ConfigDict | None) -> None:
     if FLAGS.mode == 'train':
       train.train_and_evaluate(config, workdir)
     elif FLAGS.mode == 'evaluate':
-      result = evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint)
-      train.say(json.dumps(workdir_lib.finite(result), indent=2))
+      scores = workdir_lib.finite(evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint))
+      train.say(json.dumps(scores, indent=2))
     else:
       train.say(str(predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs)))
 

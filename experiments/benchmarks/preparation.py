@@ -100,7 +100,7 @@ def main(argv):
       ('peak disk of the preparation', f'{peak_disk / 1e9:.2f} GB'),
       ('peak disk, raw files included', f'{(peak_disk + raw_bytes) / raw_bytes:.2f} x raw'),
       ('disk when done', f'{left / 1e9:.2f} GB'),
-      ('peak memory of the process', f'{memory / 1e9:.2f} GB'),
+      ('peak memory of the process, workers aside', f'{memory / 1e9:.2f} GB'),
       ('of which before preparing (imports)', f'{before / 1e9:.2f} GB'),
       ('opening what is prepared', f'{again:.1f} s'),
       ('imports', f'{imports:.1f} s'),

@@ -32,9 +32,6 @@ def watched_create(create):
     parts = create(*args, **kwargs)
     steps = []
 
-    def init():
-      return jax.block_until_ready(parts.init())
-
     def update(state, batch):
       steps.append(None)
       tell(f'before step {len(steps)}')
@@ -45,7 +42,15 @@ def watched_create(create):
       return result
 
     tell('create')
-    return parts._replace(init=told(init, 'init'), update=update)
+    return parts._replace(update=update)
+
+  return run
+
+
+def watched_writer(create_writer):
+  def run(*args):
+    tell('init')  # `parts.init` stays jitted for `eval_shape`; its step number was waited for.
+    return create_writer(*args)
 
   return run
 
@@ -58,4 +63,5 @@ if __name__ == '__main__':
   train.array_records.prepare = told(train.array_records.prepare, 'prepare')
   train.workdir_lib.claim = told(train.workdir_lib.claim, 'claim')
   train.system.create = watched_create(train.system.create)
+  train.summaries.create_writer = watched_writer(train.summaries.create_writer)
   command_line.run(main.main)

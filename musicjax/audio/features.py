@@ -1,12 +1,15 @@
-"""The one audio front end: STFT, mel bands and decibels in JAX, float32.
+"""The one audio front end in JAX, float32: STFT, power, mel bands, decibels and PCEN.
 
 The same code runs when a dataset is prepared, inside the jitted step of models that take raw audio,
-and in prediction, so that stored and computed features cannot drift apart. Float32 throughout:
-the power of a quiet band underflows the precision of bfloat16, and its logarithm turns into NaN.
+and in prediction, so that stored and computed features cannot drift apart. Float32 throughout,
+whatever the audio comes in: the power of a quiet band underflows the precision of bfloat16, and its
+logarithm turns into NaN. Values and gradients are finite for silence too.
 """
 
 import dataclasses
 import functools
+import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -17,23 +20,87 @@ from musicjax.errors import ConfigError, DataError
 # Power below which a band counts as silent: -100 dB, as in `librosa.power_to_db`.
 AMIN = 1e-10
 
+# Windows as sums of cosines: a0 - a1 cos(x) + a2 cos(2x).
+WINDOWS = {'hann': (0.5, 0.5), 'hamming': (0.54, 0.46), 'blackman': (0.42, 0.5, 0.08)}
+
+_CPU_BANDS = 32
+
+# Below the smallest normal float32 hardware may round to zero, here but not there.
+_TINY = float(np.finfo(np.float32).tiny)
+
 
 @dataclasses.dataclass(frozen=True)
-class LogMel:
-  """Log-mel spectrogram, equal to `librosa.feature.melspectrogram` and `power_to_db(ref=1)`.
+class Stft:
+  """Short-time Fourier transform, equal to `librosa.stft`; see `amplitude`, `phase`, `power`.
 
-  Float32 FFTs round: bands more than 120 dB below the loudest of their frame are noise.
+  Attributes:
+    n_fft: samples in a frame.
+    hop_length: samples between frames.
+    win_length: samples of the window, in the middle of the frame between zeros; None is n_fft.
+    window: of `WINDOWS`, periodic.
+    center: pad half a frame of zeros on both sides, so that frame i is centred on i * hop_length.
+  """
+
+  n_fft: int
+  hop_length: int
+  win_length: int | None = None
+  window: str = 'hann'
+  center: bool = True
+
+  def __post_init__(self):
+    for field in ('n_fft', 'hop_length'):
+      if getattr(self, field) < 1:
+        raise ConfigError(f'Stft.{field}: expected at least 1, found {getattr(self, field)}')
+    if self.win_length is not None and not 1 <= self.win_length <= self.n_fft:
+      raise ConfigError(
+        f'Stft.win_length: expected 1 to {self.n_fft} (n_fft), found {self.win_length}'
+      )
+    if self.window not in WINDOWS:
+      raise ConfigError(f'Stft.window: expected {" or ".join(WINDOWS)}, found {self.window!r}')
+
+  def num_frames(self, samples: int) -> int:
+    """Frames of a clip of so many samples; 0 if it is shorter than a frame and not centred."""
+    padded = samples + 2 * (self.n_fft // 2) * self.center
+    return max(0, 1 + (padded - self.n_fft) // self.hop_length)
+
+  @functools.partial(jax.jit, static_argnums=0)
+  def __call__(self, audio: jax.Array) -> jax.Array:
+    """[batch, samples] -> [batch, frames, 1 + n_fft // 2] complex64.
+
+    Raises:
+      DataError: the clips are shorter than one frame, and not centred.
+    """
+    return _each_clip(self.transform_clip, audio)
+
+  def transform_clip(self, audio: jax.Array) -> jax.Array:
+    """As a call, for one clip: [samples] float32 -> [frames, 1 + n_fft // 2] complex64."""
+    if self.center:
+      audio = jnp.pad(audio, self.n_fft // 2)
+    return jnp.fft.rfft(frame(audio, self.n_fft, self.hop_length) * self._padded_window())
+
+  def _padded_window(self) -> np.ndarray:
+    length = self.win_length or self.n_fft
+    # Periodic: one period of the cosine is `length` samples, not one less.
+    angle = 2 * np.pi * np.arange(length) / length
+    terms = [(-1) ** k * a * np.cos(k * angle) for k, a in enumerate(WINDOWS[self.window])]
+    before = (self.n_fft - length) // 2
+    return np.pad(sum(terms), (before, self.n_fft - length - before)).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mel:
+  """Power in mel bands, equal to `librosa.feature.melspectrogram`.
 
   Attributes:
     sample_rate: Hz.
-    n_fft: samples in a frame; the periodic Hann window is as long.
+    n_fft: samples in a frame.
     hop_length: samples between frames.
     n_mels: mel bands.
     fmin: lowest frequency of the bands, Hz.
     fmax: highest frequency of the bands, Hz; None is half the sample rate.
     mel_scale: `slaney` (linear below 1 kHz, filters of equal area) or `htk` (2595 log10(1 + f/700),
       filters of equal height), as in the toolboxes of these names.
-    center: pad half a frame of zeros on both sides, so that frame i is centred on i * hop_length.
+    center: as of `Stft`, as are win_length and window.
   """
 
   sample_rate: int
@@ -44,20 +111,28 @@ class LogMel:
   fmax: float | None = None
   mel_scale: str = 'slaney'
   center: bool = True
+  win_length: int | None = None
+  window: str = 'hann'
 
   def __post_init__(self):
-    for field in ('sample_rate', 'n_fft', 'hop_length', 'n_mels'):
+    name = type(self).__name__
+    for field in ('sample_rate', 'n_mels'):
       if getattr(self, field) < 1:
-        raise ConfigError(f'LogMel.{field}: expected at least 1, found {getattr(self, field)}')
+        raise ConfigError(f'{name}.{field}: expected at least 1, found {getattr(self, field)}')
     if self.mel_scale not in ('slaney', 'htk'):
-      raise ConfigError(f"LogMel.mel_scale: expected 'slaney' or 'htk', found {self.mel_scale!r}")
+      raise ConfigError(f"{name}.mel_scale: expected 'slaney' or 'htk', found {self.mel_scale!r}")
     nyquist = self.sample_rate / 2
     fmax = nyquist if self.fmax is None else self.fmax
     if not 0 <= self.fmin < fmax <= nyquist:
       raise ConfigError(
-        f'LogMel.fmin, fmax: expected 0 <= fmin < fmax <= {nyquist:g} Hz, '
+        f'{name}.fmin, fmax: expected 0 <= fmin < fmax <= {nyquist:g} Hz, '
         f'found {self.fmin:g} and {fmax:g}'
       )
+    _ = self.stft  # Checks the fields that it shares.
+
+  @functools.cached_property
+  def stft(self) -> Stft:
+    return Stft(self.n_fft, self.hop_length, self.win_length, self.window, self.center)
 
   @functools.cached_property
   def mel_basis(self) -> np.ndarray:
@@ -77,55 +152,190 @@ class LogMel:
 
   def num_frames(self, samples: int) -> int:
     """Frames of a clip of so many samples; 0 if it is shorter than a frame and not centred."""
-    padded = samples + 2 * (self.n_fft // 2) * self.center
-    return max(0, 1 + (padded - self.n_fft) // self.hop_length)
+    return self.stft.num_frames(samples)
 
+  @functools.partial(jax.jit, static_argnums=0)
   def __call__(self, audio: jax.Array) -> jax.Array:
-    """[batch, samples] float32 -> [batch, frames, n_mels] in dB, at least -100.
+    """[batch, samples] -> [batch, frames, n_mels] float32.
 
     Zeros appended to a clip leave its first `num_frames(samples)` frames as they are, so clips of
     several lengths can be padded to one shape.
 
     Raises:
-      DataError: the clips are shorter than one frame.
+      DataError: the clips are shorter than one frame, and not centred.
     """
-    spectrum = power_spectrogram(audio, self.n_fft, self.hop_length, self.center)
-    # Accelerators round the factors of a matrix product to 10 or 8 bits unless told otherwise.
-    mel = jnp.matmul(spectrum, self.mel_basis, precision=jax.lax.Precision.HIGHEST)
-    return power_to_db(mel)
+    return _each_clip(self.transform_clip, audio)
+
+  def transform_clip(self, audio: jax.Array) -> jax.Array:
+    """As a call, for one clip: [samples] float32 -> [frames, n_mels]."""
+    return self.bands(power(self.stft.transform_clip(audio)))
+
+  def bands(self, spectrum: jax.Array) -> jax.Array:
+    """[..., 1 + n_fft // 2] powers or amplitudes -> [..., n_mels]."""
+    # Most weights are 0. On CPU, every few bands are a product with the bins that they use alone.
+    width = _CPU_BANDS if jax.default_backend() == 'cpu' else self.n_mels
+    products = []
+    for start in range(0, self.n_mels, width):
+      weights = self.mel_basis[:, start : start + width]
+      used = np.flatnonzero(weights.any(axis=1))
+      bins = slice(used[0], used[-1] + 1) if len(used) else slice(0, 1)
+      # Accelerators round the factors of a product to 10 or 8 bits unless told otherwise.
+      products.append(
+        jnp.matmul(spectrum[..., bins], weights[bins], precision=jax.lax.Precision.HIGHEST)
+      )
+    return jnp.concatenate(products, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogMel(Mel):
+  """`Mel` in decibels, at least -100, equal to `librosa.power_to_db`.
+
+  Float32 FFTs round: bands more than 120 dB below the loudest of their frame are noise, which is
+  0.3 dB in those of -100 dB beside a clean tone, and nothing with a `top_db` of 80.
+
+  Attributes:
+    top_db: bands are at least so many dB below the loudest of their clip, and zeros appended to a
+      clip may then change that; None for no such floor.
+  """
+
+  top_db: float | None = None
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.top_db is not None and self.top_db <= 0:
+      raise ConfigError(f'LogMel.top_db: expected more than 0 or None, found {self.top_db}')
+
+  def transform_clip(self, audio: jax.Array) -> jax.Array:
+    return power_to_db(super().transform_clip(audio), self.top_db)
+
+
+@dataclasses.dataclass(frozen=True)
+class PcenMel(Mel):
+  """Amplitudes in mel bands with per-channel energy normalisation (Wang et al., 2017).
+
+  Equal to `librosa.pcen(scale * melspectrogram(..., power=1), ...)`.
+
+  Attributes:
+    scale: of audio before PCEN, whose defaults are meant for integers of 32 bits.
+    gain, bias, exponent, time_constant, eps: as of `pcen`.
+  """
+
+  scale: float = 2.0**31
+  gain: float = 0.98
+  bias: float = 2.0
+  exponent: float = 0.5
+  time_constant: float = 0.4
+  eps: float = 1e-6
+
+  def __post_init__(self):
+    super().__post_init__()
+    for field in ('scale', 'time_constant', 'eps'):
+      if getattr(self, field) <= 0:
+        raise ConfigError(f'PcenMel.{field}: expected more than 0, found {getattr(self, field)}')
+    for field in ('gain', 'bias', 'exponent'):
+      if getattr(self, field) < 0:
+        raise ConfigError(f'PcenMel.{field}: expected at least 0, found {getattr(self, field)}')
+
+  def transform_clip(self, audio: jax.Array) -> jax.Array:
+    mel = self.scale * self.bands(amplitude(self.stft.transform_clip(audio)))
+    seconds = self.hop_length / self.sample_rate
+    return pcen(mel, seconds, self.gain, self.bias, self.exponent, self.time_constant, self.eps)
 
 
 def frame(audio: jax.Array, frame_length: int, hop_length: int) -> jax.Array:
-  """Overlapping frames: [batch, samples] -> [batch, frames, frame_length].
+  """Overlapping frames: [samples] -> [frames, frame_length].
 
   Raises:
-    DataError: the clips are shorter than one frame.
+    DataError: the clip is shorter than one frame.
   """
   samples = audio.shape[-1]
   if samples < frame_length:
     raise DataError(f'audio: expected at least a frame of {frame_length} samples, found {samples}')
   starts = np.arange(0, samples - frame_length + 1, hop_length)
-  return audio[:, starts[:, None] + np.arange(frame_length)]
+  return audio[starts[:, None] + np.arange(frame_length)]
 
 
-def power_spectrogram(
-  audio: jax.Array, n_fft: int, hop_length: int, center: bool = True
-) -> jax.Array:
-  """Squared magnitude of the STFT: [batch, samples] -> [batch, frames, 1 + n_fft // 2], float32.
-
-  Raises:
-    DataError: the clips are shorter than one frame and not centred.
-  """
-  audio = jnp.asarray(audio, jnp.float32)
-  if center:
-    audio = jnp.pad(audio, ((0, 0), (n_fft // 2, n_fft // 2)))
-  # Periodic: one period of the cosine is n_fft samples, not n_fft - 1.
-  window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
-  spectrum = jnp.fft.rfft(frame(audio, n_fft, hop_length) * window)
+def power(spectrum: jax.Array) -> jax.Array:
+  """Squared magnitude of a complex spectrum of any shape."""
   # Not |z|^2 through jnp.abs, whose gradient at a silent bin is NaN.
   return jnp.square(spectrum.real) + jnp.square(spectrum.imag)
 
 
-def power_to_db(power: jax.Array) -> jax.Array:
-  """10 log10 of a power, which is taken as at least `AMIN`; any shape."""
-  return 10.0 * jnp.log10(jnp.maximum(power, AMIN))
+def amplitude(spectrum: jax.Array) -> jax.Array:
+  """Magnitude of a complex spectrum of any shape; its gradient at a silent bin is 0."""
+  squared = power(spectrum)
+  heard = squared >= _TINY
+  # The inner where keeps the infinite slope of the root out of the gradient, the outer its value.
+  return jnp.where(heard, jnp.sqrt(jnp.where(heard, squared, 1.0)), 0.0)
+
+
+def phase(spectrum: jax.Array) -> jax.Array:
+  """Angle of a complex spectrum of any shape, -pi to pi; 0 with gradient 0 at a silent bin."""
+  heard = power(spectrum) >= _TINY
+  real, imag = jnp.where(heard, spectrum.real, 1.0), jnp.where(heard, spectrum.imag, 0.0)
+  return jnp.arctan2(imag, real)
+
+
+def power_to_db(spectrum: jax.Array, top_db: float | None = None) -> jax.Array:
+  """10 log10 of powers of any shape, taken as at least `AMIN` and `top_db` below the loudest."""
+  decibels = 10.0 * jnp.log10(jnp.maximum(spectrum, AMIN))
+  return decibels if top_db is None else jnp.maximum(decibels, jnp.max(decibels) - top_db)
+
+
+def pcen(
+  spectrum: jax.Array,
+  hop_seconds: float,
+  gain: float = 0.98,
+  bias: float = 2.0,
+  exponent: float = 0.5,
+  time_constant: float = 0.4,
+  eps: float = 1e-6,
+) -> jax.Array:
+  """Per-channel energy normalisation, equal to `librosa.pcen` (Wang et al., 2017).
+
+  (S / (eps + M)^gain + bias)^exponent - bias^exponent, where M follows S at the time constant,
+  from 1 before the first frame.
+
+  Args:
+    spectrum: [..., frames, bands] of amplitudes or powers.
+    hop_seconds: between frames.
+    gain: how much of M is divided out.
+    bias: above which the root compresses; 0 compresses all.
+    exponent: of the compression; 0 is the logarithm log(1 + S / (eps + M)^gain).
+    time_constant: of M, seconds.
+    eps: what counts as silence.
+  """
+  # The first-order filter whose squared response has the half-width of the time constant.
+  frames = time_constant / hop_seconds
+  rate = (math.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2)
+  smooth = _smooth(spectrum, rate)
+  # In logarithms, as M spans 15 decades.
+  louder = spectrum * jnp.exp(-gain * (math.log(eps) + jnp.log1p(smooth / eps)))
+  if exponent == 0:
+    return jnp.log1p(louder)
+  if bias == 0:
+    heard = louder >= _TINY
+    return jnp.where(heard, jnp.power(jnp.where(heard, louder, 1.0), exponent), 0.0)
+  return bias**exponent * jnp.expm1(exponent * jnp.log1p(louder / bias))
+
+
+def _smooth(spectrum: jax.Array, rate: float) -> jax.Array:
+  """M[t] = (1 - rate) M[t - 1] + rate S[t] over [..., frames, bands], with M[-1] = 1."""
+
+  def then(first, second):
+    (decay, value), (next_decay, next_value) = first, second
+    return decay * next_decay, next_decay * value + next_value
+
+  decays = jnp.full_like(spectrum[..., :1], 1 - rate)
+  # In log2(frames) steps over all frames: a step a frame is latency alone on an accelerator.
+  decays, values = jax.lax.associative_scan(then, (decays, rate * spectrum), axis=-2)
+  return decays + values
+
+
+def _each_clip(function: Callable[[jax.Array], jax.Array], audio: jax.Array) -> jax.Array:
+  """Applies a function of one clip to [batch, samples] of any float type."""
+  audio = jnp.asarray(audio, jnp.float32)
+  # On CPU the frames of one clip stay in the cache, and their memory is used again.
+  if jax.default_backend() == 'cpu':
+    return jax.lax.map(function, audio)
+  return jax.vmap(function)(audio)

@@ -9,26 +9,30 @@ import csv
 import dataclasses
 import functools
 import hashlib
-import io
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 import tqdm
 from array_record.python import array_record_data_source
+from tensorflow_datasets.core import dataset_builder
 
-from musicjax.data import builders, splits
+from musicjax.data import builders, splits, workers
 from musicjax.data.source import Source
 from musicjax.errors import DataError
-from musicjax.fields import check_name
 
 _FORMAT = 1  # Raised when records, index or fold assignment change their meaning.
-_ROWS_A_SHARD = 1024
+# Shards are what workers share out among them and what a killed preparation keeps: many, not tiny.
+_SHARDS = 64  # Of a dataset, about.
+_MIN_ROWS, _MAX_ROWS = 32, 1024  # Of a shard.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,30 +85,53 @@ class Prepared:
   @property
   def frame_bytes(self) -> int:
     """Bytes of one frame of the inputs."""
-    return int(np.prod(self.input_shape[1:], dtype=int)) * np.dtype(self.input_dtype).itemsize
+    return _frame_bytes(self.input_shape, self.input_dtype)
+
+
+def _frame_bytes(input_shape: tuple[int | None, ...], input_dtype: str) -> int:
+  return int(np.prod(input_shape[1:], dtype=int)) * np.dtype(input_dtype).itemsize
 
 
 def prepare(config) -> Prepared:
   """Opens the dataset a config asks for, packing it first where that was not yet done.
 
+  Of several processes one packs, and the others wait for it. Killed at any moment, packing goes on
+  where it was.
+
   Raises:
     ConfigError, DataError: what the dataset module, the splits or a raw file object to.
   """
-  check_name('config.on_bad_example', config.on_bad_example, ('fail', 'skip'))
   source = builders.module(config.dataset.name).load(config)
   name = _dataset_name(source, config)
-  builder = _FoldsBuilder(
-    source,
-    functools.partial(_assign_folds, source, config),
-    name,
-    skip_bad=config.on_bad_example == 'skip',
-    data_dir=config.prepared_dir or None,
-  )
+  make_builder = functools.partial(_FoldsBuilder, source, config, name)
+  builder = make_builder()
   if not builder.data_path.exists():
-    print(f'preparing {len(source.ids)} tracks in {builder.data_path}', flush=True)
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads.
-      builder.download_and_prepare()
-  return _open(builder, source)
+    with _only_process(Path(builder.data_path)):
+      builder = make_builder()  # Sees what another process has done.
+      if not builder.data_path.exists():
+        print(f'preparing {len(source.ids)} tracks in {builder.data_path}', flush=True)
+        builder.download_and_prepare()
+    builder = make_builder()
+  prepared = _open(builder, source)
+  _check_skipped(prepared.skipped, len(source.ids), config.max_skipped)
+  return prepared
+
+
+@contextlib.contextmanager
+def _only_process(path: Path) -> Iterator[None]:
+  """Holds the lock of a dataset; the system releases it when its holder dies."""
+  workers.check_no_worker()  # It would wait for its parent, which waits for it.
+  path.parent.mkdir(parents=True, exist_ok=True)
+  lock = filelock.FileLock(path.parent / 'lock')
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    print(f'waiting for another process to prepare {path}', flush=True)
+    lock.acquire()
+  try:
+    yield
+  finally:
+    lock.release()
 
 
 def _dataset_name(source: Source, config) -> str:
@@ -133,26 +160,17 @@ def _assign_folds(source: Source, config) -> list[np.ndarray]:
   return [np.flatnonzero(folds == fold) for fold in range(config.num_folds)]
 
 
-class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-  """Writes a fold a split. Shards go straight to disk: there is no second copy of the data."""
+class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
+  """A dataset with a fold a split."""
 
   name = 'musicjax'
   VERSION = tfds.core.Version('1.0.0')
 
-  def __init__(
-    self,
-    source: Source,
-    assign: Callable[[], list[np.ndarray]],
-    name: str,
-    *,
-    skip_bad: bool,
-    data_dir: str | None,
-  ):
-    self._source, self._assign, self._skip_bad = source, assign, skip_bad
-    self._skipped = []
+  def __init__(self, source: Source, config, name: str):
+    self._source, self._config = source, config
     super().__init__(
       config=tfds.core.BuilderConfig(name=name, version=self.VERSION),
-      data_dir=data_dir,
+      data_dir=config.prepared_dir or None,
       file_format='array_record',
     )
 
@@ -161,74 +179,142 @@ class _FoldsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     return tfds.core.DatasetInfo(
       builder=self,
       description='Made by musicjax from raw files.',
-      features=tfds.features.FeaturesDict(
-        {
-          'id': tfds.features.Text(),
-          'track': tfds.features.Text(),
-          # Without an encoding TFDS stores arrays as lists of numbers: large and slow.
-          'inputs': tfds.features.Tensor(
-            shape=source.input_shape, dtype=np.dtype(source.input_dtype), encoding='bytes'
-          ),
-          'labels': tfds.features.Tensor(
-            shape=(len(source.label_names),), dtype=np.uint8, encoding='bytes'
-          ),
-        }
-      ),
+      features=example_features(source.input_shape, source.input_dtype, len(source.label_names)),
     )
 
-  def _shard_iterators_per_split(self, dl_manager):
-    del dl_manager  # Raw files are local.
-    folds = self._assign()
-    self._progress = tqdm.tqdm(total=sum(map(len, folds)), desc='Preparing', unit=' examples')
-    return {
-      f'fold_{fold}': [
-        functools.partial(self._examples, shard)
-        for shard in np.array_split(rows, -(-len(rows) // _ROWS_A_SHARD))
-      ]
-      for fold, rows in enumerate(folds)
-    }
+  def download_and_prepare(self) -> None:
+    """Renames the finished dataset into place, all or nothing.
 
-  def _examples(self, rows: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
-    source = self._source
-    for row, inputs in source.read(rows):
-      self._progress.update()
-      if isinstance(inputs, DataError):
-        if not self._skip_bad:
-          raise inputs
-        self._skipped.append((source.ids[row], str(inputs)))
-        continue
-      yield (
-        row,
-        {
-          'id': source.ids[row],
-          'track': source.ids[row],
-          'inputs': inputs,
-          'labels': source.labels[row].astype(np.uint8),
-        },
+    TFDS's own method starts in an empty folder each time. This one goes on in the folder that a
+    killed preparation left, so that no shard is written twice, and none has to be moved.
+    """
+    for leftover in self.data_path.parent.glob('incomplete.*'):  # Of earlier versions.
+      shutil.rmtree(leftover)
+    folder = Path(self.data_path.parent, 'unfinished')
+    folder.mkdir(exist_ok=True)
+    self._download_and_prepare(folder)
+    self.info.write_to_directory(folder)
+    for path in (*folder.iterdir(), folder):
+      _sync(path)
+    folder.rename(self.data_path)
+    _sync(folder.parent)
+    for path in self.data_path.glob('*.array_record*.json'):  # Notes of the workers.
+      path.unlink()
+
+  def _download_and_prepare(self, folder: Path) -> None:
+    """Writes shards, index and what was left out, and sets the splits."""
+    source, config = self._source, self._config
+    reader = workers.Reader(
+      decode=source.decode,
+      features=source.features,
+      input_shape=source.input_shape,
+      input_dtype=source.input_dtype,
+      skip_bad=config.on_bad_example == 'skip',
+    )
+    folds = [
+      _plan_shards(source, rows, self._template(fold, folder))
+      for fold, rows in enumerate(_assign_folds(source, config))
+    ]
+    shards = list(itertools.chain.from_iterable(folds))
+    workers.clear(folder, shards)
+    with tqdm.tqdm(total=len(source.ids), desc='Preparing', unit=' examples') as bar:
+      written = workers.write_shards(shards, reader, config.decode_seconds, bar.update)
+    skipped = sorted(itertools.chain.from_iterable(w.skipped for w in written))
+    _check_skipped(skipped, len(source.ids), config.max_skipped)
+
+    infos, rest = [], iter(written)
+    for fold, in_fold in enumerate(folds):
+      of_fold = list(itertools.islice(rest, len(in_fold)))
+      infos.append(
+        tfds.core.SplitInfo(
+          name=f'fold_{fold}',
+          shard_lengths=[w.num_examples for w in of_fold],
+          num_bytes=sum(w.num_bytes for w in of_fold),
+          filename_template=self._template(fold, folder),
+        )
       )
+      if not infos[-1].num_examples:
+        raise DataError(
+          f'fold {fold}: no example is left of {sum(len(s.ids) for s in in_fold)}; '
+          f'the first: {of_fold[0].skipped[0][1]}'
+        )
+    self.info.set_splits(tfds.core.SplitDict(infos))
+    index = _build_index([s.path for s in shards], [i.num_examples for i in infos], source)
+    _write_index(index, folder / 'index.npz')
+    with (folder / 'skipped.csv').open('w', newline='') as file:
+      csv.writer(file).writerows([('id', 'reason'), *skipped])
 
-  def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-    """Adds the index to what TFDS renames into place at the end, all or nothing."""
-    super()._download_and_prepare(dl_manager, download_config)
-    self._progress.close()
-    paths = [p for fold in range(len(self.info.splits)) for p in self.shard_paths(fold)]
-    _write_index(_build_index(self, paths), self.data_path / 'index.npz')
-    with Path(self.data_path, 'skipped.csv').open('w', newline='') as file:
-      csv.writer(file).writerows([('id', 'reason'), *self._skipped])
+  def _template(self, fold: int, folder: Path) -> tfds.core.ShardedFileTemplate:
+    return tfds.core.ShardedFileTemplate(
+      data_dir=folder,
+      dataset_name=self.name,
+      split=f'fold_{fold}',
+      filetype_suffix='array_record',
+    )
 
-  def shard_paths(self, fold: int) -> list[str]:
-    return [os.fspath(path) for path in self.info.splits[f'fold_{fold}'].filepaths]
+  def shard_paths(self) -> list[str]:
+    """Of all folds, in order."""
+    folds = [self.info.splits[f'fold_{fold}'] for fold in range(len(self.info.splits))]
+    return [os.fspath(path) for fold in folds for path in fold.filepaths]
 
 
-def _build_index(builder: _FoldsBuilder, paths: list[str]) -> Index:
-  """Reads all records once, so that the index holds for any writer and any order it chose."""
-  lengths = [builder.info.splits[f'fold_{f}'].num_examples for f in range(len(builder.info.splits))]
-  folds = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-  frame_bytes = builder.info.features['inputs'].np_dtype.itemsize * int(
-    np.prod(builder.info.features['inputs'].shape[1:], dtype=int)
+def example_features(
+  input_shape: tuple[int | None, ...], input_dtype: str, num_classes: int
+) -> tfds.features.FeaturesDict:
+  """What a record holds."""
+  return tfds.features.FeaturesDict(
+    {
+      'id': tfds.features.Text(),
+      'track': tfds.features.Text(),
+      # Without an encoding TFDS stores arrays as lists of numbers: large and slow.
+      'inputs': tfds.features.Tensor(
+        shape=input_shape, dtype=np.dtype(input_dtype), encoding='bytes'
+      ),
+      'labels': tfds.features.Tensor(shape=(num_classes,), dtype=np.uint8, encoding='bytes'),
+    }
   )
+
+
+def _plan_shards(
+  source: Source, rows: np.ndarray, template: tfds.core.ShardedFileTemplate
+) -> list[workers.Shard]:
+  """Cuts a fold into shards, by the size of the dataset alone: the same ones on any machine."""
+  size = min(max(_MIN_ROWS, -(-len(source.ids) // _SHARDS)), _MAX_ROWS)
+  parts = np.array_split(rows, -(-len(rows) // size))
+  return [
+    workers.Shard(
+      path=Path(path),
+      ids=source.ids[part].tolist(),
+      keys=[source.keys[row] for row in part],
+      labels=source.labels[part].astype(np.uint8),
+    )
+    for part, path in zip(parts, template.sharded_filepaths(len(parts)), strict=True)
+  ]
+
+
+def _check_skipped(skipped: Sequence[tuple[str, str]], total: int, max_skipped: float) -> None:
+  if len(skipped) > max_skipped * total:
+    raise DataError(
+      f'{len(skipped)} of {total} examples cannot be read, more than max_skipped={max_skipped:g} '
+      f'allows; the first: {skipped[0][1]}'
+    )
+
+
+def _sync(path: Path) -> None:
+  """What a file holds, or the names in a folder, outlive a loss of power from here on."""
+  descriptor = os.open(path, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def _build_index(paths: list[Path], fold_sizes: list[int], source: Source) -> Index:
+  """Reads all records once, so that the index holds for any writer and any order it chose."""
+  folds = np.repeat(np.arange(len(fold_sizes), dtype=np.int32), fold_sizes)
+  frame_bytes = _frame_bytes(source.input_shape, source.input_dtype)
   columns = {'id': [], 'track': [], 'length': [], 'labels': []}
-  reader = array_record_data_source.ArrayRecordDataSource(paths)
+  reader = array_record_data_source.ArrayRecordDataSource(list(map(os.fspath, paths)))
   for start in range(0, len(reader), 256):
     batch = parse_records(
       tf.constant(reader.__getitems__(range(start, min(start + 256, len(reader)))))
@@ -267,12 +353,11 @@ def _open(builder: _FoldsBuilder, source: Source) -> Prepared:
     index = Index(**np.load(file, allow_pickle=False))
   with Path(builder.data_path, 'skipped.csv').open(newline='') as file:
     skipped = tuple(map(tuple, list(csv.reader(file))[1:]))
-  paths = [p for fold in range(len(builder.info.splits)) for p in builder.shard_paths(fold)]
   return Prepared(
     fingerprint=builder.builder_config.name,
     directory=Path(builder.data_path),
     index=index,
-    records=array_record_data_source.ArrayRecordDataSource(paths),
+    records=array_record_data_source.ArrayRecordDataSource(builder.shard_paths()),
     label_names=source.label_names,
     input_shape=source.input_shape,
     input_dtype=source.input_dtype,

@@ -1,17 +1,29 @@
-"""A raw dataset before preparation: the one interface between dataset modules and the packer."""
+"""A raw dataset before preparation: the one interface between dataset modules and the packer.
+
+Worker processes import this module, so it imports neither JAX nor TensorFlow.
+"""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
 from musicjax.errors import DataError
 
+# Decoded examples that go through the features at once and are held in memory for it.
+FEATURE_BATCH = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
   """What the label files of a dataset say, and how to read its inputs.
+
+  Inputs are read in worker processes: `keys`, `decode` and `features` are pickled, so the functions
+  are those of a module, or `functools.partial` of one.
 
   Attributes:
     name: of the dataset's module in `musicjax.data.builders`.
@@ -24,7 +36,10 @@ class Source:
     label_names: one name a class.
     input_shape: of one example, time first, None where it varies: `(None, 768)`.
     input_dtype: of the stored records.
-    read: rows [m] -> iterator over (row, inputs or the error that stands for them), in their order.
+    keys: [n] what `decode` needs to find an example: a path, or a number.
+    decode: key -> array, the example or what `features` makes it from; raises DataError.
+    features: arrays of `decode` -> inputs, in order, with an input that does not depend on its
+      company; None where `decode` gives the inputs.
     official_folds: [n] int folds that come with the data and win; None where there are none.
   """
 
@@ -38,5 +53,52 @@ class Source:
   label_names: tuple[str, ...]
   input_shape: tuple[int | None, ...]
   input_dtype: str
-  read: Callable[[np.ndarray], Iterator[tuple[int, np.ndarray | DataError]]]
+  keys: Sequence[Any]
+  decode: Callable[[Any], np.ndarray]
+  features: Callable[[list[np.ndarray]], list[np.ndarray]] | None = None
   official_folds: np.ndarray | None = None
+
+
+def read(
+  keys: Iterable[Any],
+  decode: Callable[[Any], np.ndarray],
+  features: Callable[[list[np.ndarray]], list[np.ndarray]] | None = None,
+) -> Iterator[tuple[Any, np.ndarray | DataError]]:
+  """Yields (key, inputs or the error that stands for them) in order, in this process."""
+  keys = iter(keys)
+  while batch := list(itertools.islice(keys, FEATURE_BATCH)):
+    results = []
+    for key in batch:
+      try:
+        results.append(decode(key))
+      except DataError as error:
+        results.append(error)
+    if features is not None:
+      inputs = iter(features([result for result in results if isinstance(result, np.ndarray)]))
+      results = [next(inputs) if isinstance(r, np.ndarray) else r for r in results]
+    yield from zip(batch, results, strict=True)
+
+
+def find_files(path: Path, extensions: Sequence[str]) -> list[Path]:
+  """The path itself, or of a folder the files below it with these extensions in sorted order.
+
+  A folder without any stands for itself, and is for its reader to refuse.
+
+  Raises:
+    DataError: a folder cannot be read, or a name is no text, so that no table could hold it.
+  """
+
+  def refuse(error: OSError) -> NoReturn:
+    raise DataError(f'{error.filename}: cannot be read: {error.strerror}')
+
+  files = [path]
+  if os.path.isdir(path):
+    walk = os.walk(path, onerror=refuse)
+    found = [Path(folder, name) for folder, _, names in walk for name in names]
+    files = sorted(file for file in found if file.suffix.lower() in extensions) or [path]
+  for file in files:
+    try:
+      str(file).encode()
+    except UnicodeEncodeError:
+      raise DataError(f'{file}: expected a file name in UTF-8') from None
+  return files

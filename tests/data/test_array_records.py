@@ -112,7 +112,7 @@ BROKEN = {
   'width': (lambda: np.zeros((5, 7), np.float32), 'expected width 8, found 7'),
   'empty': (lambda: np.zeros((0, 8), np.float32), 'expected at least one frame, found [0, 8]'),
   'nan': (lambda: np.full((5, 8), np.nan, np.float32), 'expected finite values'),
-  'objects': (lambda: np.array([[{}]], dtype=object), 'expected a .npy file'),
+  'objects': (lambda: np.array([[{}]], dtype=object), 'found object [1, 1]'),
 }
 
 
@@ -131,6 +131,43 @@ def test_a_bad_file_is_named_or_left_out_as_the_policy_says(folder, tmp_path, ca
   assert len(prepared.index.ids) == len(pd.read_csv(folder / 'train.csv')) - 1
   assert [file for file, _ in prepared.skipped] == [track]
   assert message in prepared.skipped[0][1]
+
+
+def damaged_header(shape: str) -> bytes:
+  header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
+  return b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header
+
+
+DAMAGED = {
+  'empty file': b'',
+  'magic alone': b'\x93NUMPY',
+  'text': b'not an array',
+  'archive': b'PK\x03\x04 and no more',
+  'larger than memory': damaged_header('(1000000000000, 8)'),
+  'larger than can be': damaged_header(f'({10**30}, 8)'),
+  'open bracket': damaged_header('((8,'),
+  'no data': damaged_header('(5, 8)'),
+}
+
+
+@pytest.mark.parametrize('case', DAMAGED)
+def test_a_damaged_file_is_named_in_one_line(folder, tmp_path, case):
+  path = folder / 'track_embeddings' / _first_track(folder)
+  path.write_bytes(DAMAGED[case])
+  with pytest.raises(DataError) as error:
+    prepare(folder, tmp_path)
+  assert str(error.value).startswith(f'{path}: expected ')
+  assert '\n' not in str(error.value)
+
+
+def test_a_pipe_among_the_files_does_not_hang_the_preparation(folder, tmp_path):
+  first = min(pd.read_csv(folder / 'train.csv', dtype=str)['track'])  # Its width is looked at.
+  path = folder / 'track_embeddings' / f'{first}.npy'
+  path.unlink()
+  os.mkfifo(path)
+  with pytest.raises(DataError) as error:
+    prepare(folder, tmp_path)
+  assert str(error.value) == f'{path}: expected a file, found a folder or device'
 
 
 TABLES = {

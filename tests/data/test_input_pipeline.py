@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from musicjax.data import array_records, input_pipeline
-from musicjax.errors import ConfigError
 from tests.conftest import make_config, write_yandex_folder
 
 VARIANTS = {
@@ -177,9 +176,3 @@ def test_a_feature_that_does_not_vary_has_deviation_one(tmp_path):
   found = input_pipeline.input_statistics(prepared, rows, config)
   assert found['std'][:2] == [1, 1]
   np.testing.assert_allclose(found['mean'][:2], [0.1, -7.3], rtol=1e-6)
-
-
-def test_a_batch_that_accumulation_does_not_divide_is_refused(yandex_folder, prepared_dir):
-  config = make_config(yandex_folder, prepared_dir, accumulate=3)
-  with pytest.raises(ConfigError, match=r'batch_size: expected a multiple of accumulate \(3\)'):
-    train_batches(config, range(1))

@@ -4,13 +4,11 @@ The tracks (`musicjax.data.builders.synthesis`) are told apart by rhythm and har
 their average spectrum. Fields of `config.dataset`: `num_tracks` and `seed` of the collection.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
 import itertools
-import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import numpy as np
 from musicjax.audio import io
 from musicjax.audio.features import LogMel
 from musicjax.data.builders import synthesis
-from musicjax.data.source import Source
+from musicjax.data.source import Source, find_files, read
 from musicjax.errors import ConfigError, DataError
 
 FIELDS = ('num_tracks', 'seed')  # of `config.dataset`
@@ -30,8 +28,6 @@ EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')
 FRONT_END = LogMel(sample_rate=synthesis.SAMPLE_RATE, n_fft=1024, hop_length=640, n_mels=64)
 # Clips through the front end at once; a clip of 6 s takes 384 kB and its frames 620 kB.
 FEATURE_BATCH = 16
-# Tracks a worker process synthesises at a time.
-CHUNK = 16
 
 
 def load(config: ml_collections.ConfigDict) -> Source:
@@ -69,59 +65,30 @@ def load(config: ml_collections.ConfigDict) -> Source:
     label_names=genres,
     input_shape=(None, FRONT_END.n_mels),
     input_dtype='float32',
-    read=lambda rows: log_mels(synthesise(seed, rows), parameters),
+    keys=range(num_tracks),
+    decode=functools.partial(synthesis.synthesise, seed),
+    features=functools.partial(log_mels, parameters=parameters),
   )
 
 
-def synthesise(
-  seed: int, rows: Sequence[int], processes: int | None = None
-) -> Iterator[tuple[int, np.ndarray]]:
-  """Yields (row, [samples] float32) for the tracks, in order, from worker processes.
-
-  Args:
-    seed: of the collection.
-    rows: indices of tracks.
-    processes: number of workers; None is one a core. A chunk of tracks needs none.
-  """
-  rows = [int(row) for row in rows]
-  chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-  processes = min(processes or os.cpu_count(), len(chunks))
-  if processes <= 1:
-    for row in rows:
-      yield row, synthesis.synthesise(seed, row)
-    return
-  # Spawned, as a fork of a process with JAX's threads in it can hang.
-  context = multiprocessing.get_context('spawn')
-  with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
-    tracks = pool.map(synthesis.synthesise_chunk, itertools.repeat(seed), chunks)
-    yield from zip(rows, itertools.chain.from_iterable(tracks), strict=True)
-
-
-def log_mels(
-  clips: Iterable[tuple[Any, np.ndarray | DataError]], parameters: Mapping[str, Any]
-) -> Iterator[tuple[Any, np.ndarray | DataError]]:
-  """Yields (key, [frames, n_mels] float32 or the error) of (key, [samples] or error) pairs.
-
-  Clips are cut to the first `parameters['max_seconds']`. Pairs keep their order.
-  """
+def log_mels(clips: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> list[np.ndarray]:
+  """Clips [samples] -> [frames, n_mels] float32 each, of the first `parameters['max_seconds']`."""
   front_end = LogMel(**parameters['front_end'])
   offset, scale = parameters['offset_db'], parameters['scale_db']
   # One shape for all batches, the last one too: it compiles once, and a clip's features do not
   # depend on its company.
   max_samples = int(parameters['max_seconds'] * front_end.sample_rate)
 
-  clips = iter(clips)
-  while batch := list(itertools.islice(clips, FEATURE_BATCH)):
+  features = []
+  for start in range(0, len(clips), FEATURE_BATCH):
+    batch = clips[start : start + FEATURE_BATCH]
     audio = np.zeros((FEATURE_BATCH, max_samples), np.float32)
-    for row, (_, clip) in zip(audio, batch, strict=False):
-      if not isinstance(clip, DataError):
-        row[: len(clip)] = clip[:max_samples]
+    for row, clip in zip(audio, batch, strict=False):
+      row[: len(clip)] = clip[:max_samples]
     frames = np.asarray(scaled_log_mel(front_end, audio, offset, scale))
-    for row, (key, clip) in zip(frames, batch, strict=False):
-      if isinstance(clip, DataError):
-        yield key, clip
-      else:
-        yield key, row[: front_end.num_frames(min(len(clip), max_samples))].copy()
+    for row, clip in zip(frames, batch, strict=False):
+      features.append(row[: front_end.num_frames(min(len(clip), max_samples))].copy())
+  return features
 
 
 @functools.partial(jax.jit, static_argnames='front_end')
@@ -142,24 +109,14 @@ def read_inputs(
     parameters: of the Source; of a longer file the first `max_seconds` are read.
   """
   del input_shape
-  sample_rate = parameters['front_end']['sample_rate']
-
-  def clips():
-    for path in map(Path, paths):
-      files = audio_files(path)
-      if not files:
-        yield path, DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
-      for file in files:
-        try:
-          yield file, io.load(file, sample_rate, parameters['max_seconds'])
-        except DataError as error:
-          yield file, error
-
-  return log_mels(clips(), parameters)
+  decode = functools.partial(
+    _load, sample_rate=parameters['front_end']['sample_rate'], seconds=parameters['max_seconds']
+  )
+  files = itertools.chain.from_iterable(find_files(Path(path), EXTENSIONS) for path in paths)
+  return read(files, decode, functools.partial(log_mels, parameters=parameters))
 
 
-def audio_files(path: Path) -> list[Path]:
-  """The path itself, or of a folder the audio files below it in sorted order."""
-  if not path.is_dir():
-    return [path]
-  return sorted(file for file in path.rglob('*') if file.suffix.lower() in EXTENSIONS)
+def _load(path: Path, sample_rate: int, seconds: float) -> np.ndarray:
+  if os.path.isdir(path):
+    raise DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
+  return io.load(path, sample_rate, seconds)

@@ -179,11 +179,6 @@ def synthesise(seed: int, index: int) -> np.ndarray:
   return np.clip(audio + noise, -1, 1)
 
 
-def synthesise_chunk(seed: int, indices: list[int]) -> list[np.ndarray]:
-  """The tracks `indices`: what a worker process is asked for at a time."""
-  return [synthesise(seed, index) for index in indices]
-
-
 def decibels(level: float) -> np.float32:
   """Amplitude of a level in dB."""
   return np.float32(10 ** (level / 20))

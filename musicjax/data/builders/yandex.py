@@ -3,40 +3,53 @@
 The folder holds `train.csv` (`track,tags`) and `track_embeddings/{track}.npy` (float32 [frames,
 width]); for a submission also `test.csv` (`track`) and optionally `sample_submission.csv`, whose
 row order then wins. `tags.txt`, a tag name a line, is optional: without it tags are numbered.
+Files of tracks that no table names are left alone.
 """
 
+import collections
 import concurrent.futures
+import contextlib
+import csv
+import functools
+import io
 import itertools
+import math
+import os
+import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import pandas as pd
+from numpy.lib import format as npy
 
-from musicjax.data.source import Source
-from musicjax.errors import DataError
+from musicjax.data.source import Source, find_files
+from musicjax.errors import DataError, quoted
 
 _READERS = 8  # Threads; reading .npy files waits for the disk, not for Python.
+_MAX_TAGS = 10_000  # More are a slip of the pen, and a table of all tracks and tags takes memory.
+_MAX_NAME_BYTES = 251  # With `.npy` the 255 that file systems allow.
+_NAME = re.compile(r'[^/\\\x00-\x1f\x7f]+')
+_TAG_NAME = re.compile(r'[^\x00-\x1f\x7f]{1,1000}')
+_TAGS = re.compile(r' *-?[0-9]{1,4000} *(, *-?[0-9]{1,4000} *)*')
+_WIDTH_FILES = 9  # Odd, so that of two widths one has more of them.
+_MAX_HEADER_BYTES = 1 << 14  # Of a .npy file; NumPy reads 10,000.
 
 
 def load(config) -> Source:
   """Reads `train.csv` of `config.data_dir`.
 
   Raises:
-    DataError: for a missing file or column, a tag that is no number, or a track listed twice.
+    DataError: for a table that is no strict CSV or misses a column, a track that is no file name or
+      is listed twice, a tag that is no number of the range, or where no embedding can be read.
   """
   data_dir = Path(config.data_dir)
-  table = _read_csv(data_dir / 'train.csv', ['track', 'tags']).sort_values('track')
-  tracks = table['track'].to_numpy(dtype=str)
-  labels, label_names = _multi_hot(data_dir, table)
+  rows = sorted(_read_table(data_dir / 'train.csv', ['track', 'tags']))
+  tracks = np.array([track for track, _ in rows])
+  labels, label_names = _multi_hot(data_dir, rows)
   paths = [data_dir / 'track_embeddings' / f'{track}.npy' for track in tracks]
   width = _embedding_width(paths)
-
-  def read(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray | DataError]]:
-    arrays = _read_embeddings([paths[row] for row in rows], width)
-    return ((int(row), array) for row, (_, array) in zip(rows, arrays, strict=True))
-
   return Source(
     name='yandex',
     preparation='float32',
@@ -48,7 +61,8 @@ def load(config) -> Source:
     label_names=label_names,
     input_shape=(None, width),
     input_dtype='float32',
-    read=read,
+    keys=paths,
+    decode=functools.partial(read_embedding, width=width),
   )
 
 
@@ -57,17 +71,15 @@ def read_inputs(
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
   """Yields (path, [frames, width] float32 or the error) for .npy files and folders of them."""
   del parameters  # Embeddings are used as they are.
-  files = itertools.chain.from_iterable(
-    sorted(path.glob('**/*.npy')) if path.is_dir() else [path] for path in paths
-  )
+  files = itertools.chain.from_iterable(find_files(Path(path), ['.npy']) for path in paths)
   return _read_embeddings(files, input_shape[1])
 
 
 def submission_inputs(data_dir: Path) -> list[tuple[str, Path]]:
   """Returns (track, file) of every row a submission needs, in its order."""
   order = data_dir / 'sample_submission.csv'
-  table = _read_csv(order if order.exists() else data_dir / 'test.csv', ['track'])
-  return [(t, data_dir / 'track_embeddings' / f'{t}.npy') for t in table['track']]
+  rows = _read_table(order if os.path.lexists(order) else data_dir / 'test.csv', ['track'])
+  return [(track, data_dir / 'track_embeddings' / f'{track}.npy') for (track,) in rows]
 
 
 def format_submission(tracks: Sequence[str], scores: np.ndarray) -> tuple[str, str]:
@@ -77,104 +89,232 @@ def format_submission(tracks: Sequence[str], scores: np.ndarray) -> tuple[str, s
     tracks: [n] names, in the order of the rows.
     scores: [n, tags] probabilities.
   """
-  joined = [','.join(f'{p:.6g}' for p in row) for row in scores]
-  return 'prediction.csv', pd.DataFrame({'track': tracks, 'prediction': joined}).to_csv(index=False)
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(['track', 'prediction'])
+  for track, row in zip(tracks, scores, strict=True):
+    writer.writerow([track, ','.join(f'{p:.6g}' for p in row)])
+  return 'prediction.csv', text.getvalue()
 
 
-def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+def _read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
+  """Returns the cells of the named columns, a tuple a row; the first column holds tracks.
+
+  Raises:
+    DataError: the file is no CSV table with these columns, or a track is no file name or is there
+      twice.
+  """
+  with _opened(path) as file:
+    content = file.read()
+  reader = None
   try:
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-  except FileNotFoundError:
-    raise DataError(f'{path}: not found; data_dir must hold it') from None
-  except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-    raise DataError(f'{path}: expected a UTF-8 CSV table, found: {error}') from None
-  missing = [c for c in columns if c not in table]
-  if missing:
-    raise DataError(f'{path}: expected columns {columns}, found {list(table.columns)}')
-  if table.empty:
+    reader = csv.reader(io.StringIO(content.decode('utf-8-sig'), newline=''), strict=True)
+    lines = [(reader.line_num, row) for row in reader if row]
+  except (UnicodeDecodeError, csv.Error) as error:
+    line = f'line {reader.line_num}: ' if reader else ''
+    raise DataError(f'{path}: {line}expected a UTF-8 CSV table, found: {error}') from None
+  if not lines:
+    raise DataError(f'{path}: expected a UTF-8 CSV table, found no text')
+  (_, header), *lines = lines
+  if any(header.count(column) != 1 for column in columns):
+    raise DataError(f'{path}: expected columns {list(columns)}, found {quoted(header)}')
+  if not lines:
     raise DataError(f'{path}: expected at least one row, found none')
-  twice = table['track'][table['track'].duplicated()]
-  if len(twice):
-    raise DataError(f'{path}: expected every track once, found {twice.iloc[0]!r} twice')
-  return table
 
-
-def _multi_hot(data_dir: Path, table: pd.DataFrame) -> tuple[np.ndarray, tuple[str, ...]]:
-  """Returns labels [tracks, tags] bool and the tag names."""
-  try:
-    tags = [[int(tag) for tag in row.split(',') if tag.strip()] for row in table['tags']]
-  except ValueError as error:
-    raise DataError(
-      f'{data_dir}/train.csv: tags: expected numbers joined by commas, found {error}'
-    ) from None
-  names_file = data_dir / 'tags.txt'
-  if names_file.exists():
-    names = tuple(map(str.strip, names_file.read_text(encoding='utf-8').rstrip().split('\n')))
-    if '' in names or len(set(names)) < len(names):
+  positions = [header.index(column) for column in columns]
+  rows, seen = [], set()
+  for line, cells in lines:
+    if len(cells) != len(header):
       raise DataError(
-        f'{names_file}: expected a different tag name on every line, found '
-        f'{len(names)} lines with {len(set(names) - {""})} names'
+        f'{path}: line {line}: expected {len(header)} cells as in the first line, found '
+        f'{len(cells)}; a cell with commas needs quotes'
       )
+    rows.append(tuple(cells[position] for position in positions))
+    track = rows[-1][0]
+    fits = _NAME.fullmatch(track) and len(track.encode()) <= _MAX_NAME_BYTES
+    if not fits or track != track.strip():
+      raise DataError(
+        f'{path}: line {line}: track: expected a name of up to {_MAX_NAME_BYTES} bytes, without '
+        f'slashes, control characters and outer spaces, found {quoted(track)}'
+      )
+    if track in seen:
+      raise DataError(
+        f'{path}: line {line}: expected every track once, found {quoted(track)} twice'
+      )
+    seen.add(track)
+  return rows
+
+
+def _multi_hot(
+  data_dir: Path, rows: Sequence[tuple[str, str]]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+  """Returns labels [tracks, tags] bool of (track, cell of tags), and the tag names."""
+  path = data_dir / 'train.csv'
+  tags = []
+  for track, cell in rows:
+    if cell.strip(' ') and not _TAGS.fullmatch(cell):
+      raise DataError(
+        f'{path}: tags of track {track}: expected numbers joined by commas, found {quoted(cell)}'
+      )
+    tags.append([int(tag) for tag in cell.split(',') if tag.strip()])
+  highest = max(map(max, filter(None, tags)), default=None)
+  if highest is None:
+    raise DataError(f'{path}: tags: expected at least one tag, found none')
+  names_file = data_dir / 'tags.txt'
+  if os.path.lexists(names_file):
+    names = _read_names(names_file)
   else:
-    names = tuple(f'tag_{i:03d}' for i in range(max(map(max, filter(None, tags)), default=-1) + 1))
-  labels = np.zeros((len(table), len(names)), bool)
-  for row, (track, numbers) in enumerate(zip(table['track'], tags, strict=True)):
-    outside = [n for n in numbers if not 0 <= n < len(names)]
+    names = tuple(f'tag_{i:03d}' for i in range(min(max(highest, 0) + 1, _MAX_TAGS)))
+  labels = np.zeros((len(rows), len(names)), bool)
+  for row, ((track, _), numbers) in enumerate(zip(rows, tags, strict=True)):
+    outside = [number for number in numbers if not 0 <= number < len(names)]
     if outside:
       raise DataError(
-        f'{data_dir}/train.csv: tags of track {track}: expected numbers in '
-        f'0..{len(names) - 1}, found {outside[0]}'
+        f'{path}: tags of track {track}: expected numbers in 0..{len(names) - 1}, found '
+        f'{quoted(outside[0])}'
       )
     labels[row, numbers] = True
   return labels, names
 
 
+def _read_names(path: Path) -> tuple[str, ...]:
+  """Returns the tag names of `tags.txt`."""
+  with _opened(path) as file:
+    content = file.read()
+  try:
+    text = content.decode('utf-8-sig')
+  except UnicodeDecodeError as error:
+    raise DataError(f'{path}: expected UTF-8 text, found: {error}') from None
+  names = tuple(map(str.strip, re.split('\r\n|\r|\n', text.rstrip())))
+  odd = [name for name in names if not _TAG_NAME.fullmatch(name)]
+  if odd or len(set(names)) < len(names) or len(names) > _MAX_TAGS:
+    found = f'{len(names)} lines with {len(set(names) - {""})} names'
+    raise DataError(
+      f'{path}: expected up to {_MAX_TAGS} lines, a different tag name on every line, found '
+      f'{found}' + (f', one of them {quoted(odd[0])}' if odd else '')
+    )
+  return names
+
+
 def _manifest(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
-  """Returns (name, bytes, mtime in ns) a file; -1 where it is missing."""
+  """Returns (name, bytes, mtime in ns) a file; -1 where there is none to be seen."""
 
   def entry(path):
     try:
-      stat = path.stat()
-      return path.name, stat.st_size, stat.st_mtime_ns
-    except FileNotFoundError:
+      status = path.stat()
+      return path.name, status.st_size, status.st_mtime_ns
+    except OSError:
       return path.name, -1, -1
 
   return tuple(map(entry, paths))
 
 
 def _embedding_width(paths: Sequence[Path]) -> int:
+  """Returns the width of most of the first files that can be read; one may be the odd one out.
+
+  Raises:
+    DataError: of the first file, where none can be read.
+  """
+  widths, first_error = collections.Counter(), None
   for path in paths:
-    array = _read_embedding(path, None)
-    if isinstance(array, np.ndarray):
-      return array.shape[1]
-  raise array
+    try:
+      widths[read_embedding(path).shape[1]] += 1
+    except DataError as error:
+      first_error = first_error or error
+    if widths.total() == _WIDTH_FILES:
+      break
+  if not widths:
+    raise first_error
+  return widths.most_common(1)[0][0]
 
 
 def _read_embeddings(
   paths: Iterable[Path], width: int
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
   """Reads files side by side, in order, a bounded number ahead."""
+
+  def read(path):
+    if os.path.isdir(path):
+      return DataError(f'{path}: expected .npy files, found none')
+    try:
+      return read_embedding(path, width)
+    except DataError as error:
+      return error
+
   paths = iter(paths)
   with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
     while chunk := list(itertools.islice(paths, 16 * _READERS)):
-      yield from zip(chunk, pool.map(lambda path: _read_embedding(path, width), chunk), strict=True)
+      yield from zip(chunk, pool.map(read, chunk), strict=True)
 
 
-def _read_embedding(path: Path, width: int | None) -> np.ndarray | DataError:
-  """Returns [frames, width] float32, or what is wrong with the file."""
-  try:
-    array = np.load(path, allow_pickle=False)
-  except FileNotFoundError:
-    return DataError(f'{path}: not found')
-  except (ValueError, EOFError, OSError) as error:
-    return DataError(f'{path}: expected a .npy file, found: {error}')
-  if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim != 2:
-    found = f'{array.dtype} {list(array.shape)}' if isinstance(array, np.ndarray) else 'an archive'
-    return DataError(f'{path}: expected float32 [frames, width], found {found}')
-  if width is not None and array.shape[1] != width:
-    return DataError(f'{path}: expected width {width}, found {array.shape[1]}')
-  if 0 in array.shape:
-    return DataError(f'{path}: expected at least one frame, found {list(array.shape)}')
+def read_embedding(path: Path, width: int | None = None) -> np.ndarray:
+  """Returns [frames, width] float32, at least one frame, finite.
+
+  Args:
+    path: of a .npy file.
+    width: expected; None takes any.
+
+  Raises:
+    DataError: the file is missing or holds something else.
+  """
+  with _opened(path) as file:
+    shape, fortran_order, dtype, start = _read_header(path, file)
+    if dtype != np.float32 or len(shape) != 2:
+      found = f'{str(dtype)[:80]} {quoted(list(shape))}'
+      raise DataError(f'{path}: expected float32 [frames, width], found {found}')
+    if min(shape) < 1:
+      raise DataError(f'{path}: expected at least one frame, found {quoted(list(shape))}')
+    if width is not None and shape[1] != width:
+      raise DataError(f'{path}: expected width {width}, found {quoted(shape[1])}')
+    # Before memory is asked for: a damaged header may claim any shape.
+    count = math.prod(shape)
+    found = os.fstat(file.fileno()).st_size - start
+    if found != count * dtype.itemsize:
+      raise DataError(
+        f'{path}: expected {count * dtype.itemsize} bytes for {list(shape)}, found {found}'
+      )
+    file.seek(start)
+    array = np.fromfile(file, np.float32, count)
+  if array.size != count:
+    raise DataError(f'{path}: expected {count} values, found {array.size}; is it being written?')
   if not np.isfinite(array).all():
-    return DataError(f'{path}: expected finite values, found NaN or Inf')
-  return array
+    raise DataError(f'{path}: expected finite values, found NaN or Inf')
+  return np.ascontiguousarray(array.reshape(shape, order='F' if fortran_order else 'C'))
+
+
+def _read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+  """Returns shape, Fortran order, dtype and the position of the data of a .npy file."""
+  text = io.BytesIO(file.read(_MAX_HEADER_BYTES))
+  try:
+    version = npy.read_magic(text)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+      raise ValueError(f'format version {version}')
+    # The header of 3.0 is that of 2.0 but for names of fields that are not ASCII.
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran_order, dtype = read(text)
+    if not all(type(size) is int and abs(size) < 2**63 for size in shape):  # NumPy takes True.
+      raise ValueError(f'shape {quoted(shape)}')
+  except Exception as error:  # A damaged header leads NumPy and Python's parser to many.
+    found = ' '.join(str(error).split()) or type(error).__name__
+    raise DataError(f'{path}: expected a .npy file, found: {found[:100]}') from None
+  return shape, fortran_order, dtype, text.tell()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+  """Opens a file, and nothing that could keep its reader waiting.
+
+  Raises:
+    DataError: it is missing, is no file, cannot be read, or does not fit into memory.
+  """
+  try:
+    if not stat.S_ISREG(path.stat().st_mode):
+      raise DataError(f'{path}: expected a file, found a folder or device')
+    with path.open('rb') as file:
+      yield file
+  except FileNotFoundError:
+    raise DataError(f'{path}: not found') from None
+  except OSError as error:
+    raise DataError(f'{path}: cannot be read: {error.strerror or error}') from None
+  except MemoryError:
+    raise DataError(f'{path}: expected a file that fits into memory') from None
