@@ -134,8 +134,8 @@ def zero_padding(x: jax.Array, mask: jax.Array) -> jax.Array:
 def maximum(x: jax.Array, axis: int) -> jax.Array:
   """`x.max(axis)`, of which the first of equals gets the gradient, as in PyTorch.
 
-  The gradient of `max` looks for what equals the maximum. XLA may compute either of them anew,
-  fused with what came before and rounded otherwise, and then finds none. An index stays.
+  The gradient of `max` looks for what equals the maximum. Where XLA fuses the two with a norm
+  before them, they need not be equal to the last bit, and none is found. An index stays.
   """
   at = jnp.expand_dims(jnp.argmax(x, axis), axis)
   place = jax.lax.broadcasted_iota(at.dtype, x.shape, axis % x.ndim)

@@ -16,7 +16,7 @@ from musicjax.models import layers
 
 
 class ShortChunkCNN(nn.Module):
-  """See the module; the defaults take a training step of 16 chunks of 3 s in a second of two cores.
+  """See the module; by default 16 chunks of 188 x 128 train in 0.3 s a step on two CPU cores.
 
   Attributes:
     num_classes: logits.
