@@ -33,7 +33,8 @@ def seen(config, prepared) -> dict[str, np.ndarray]:
   mesh = sharding.make_mesh()
   whole = jax.jit(lambda batch: batch, out_shardings=sharding.replicated(mesh))
   train_rows = input_pipeline.split_rows(prepared.index, config)['train']
-  batches = train._device_batches(prepared, train_rows, config, mesh)(range(STEPS))
+  plan = input_pipeline.train_plan(prepared.index, train_rows, config)
+  batches = train._device_batches(prepared, plan, config, mesh)(range(STEPS))
   result = {
     f'batch {step} {name}': np.asarray(array)
     for step, batch in enumerate(batches)

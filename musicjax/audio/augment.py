@@ -1,9 +1,10 @@
 """Augmentation on device, a micro-batch at a time: pure functions of (key, batch) to a batch.
 
 They are applied in the order in which they stand in this file, which is that of `AUGMENTS`, and not
-in the order of the config: examples are mixed first, so that noise keeps its sigma. A new one is a
-function here and its name in `AUGMENTS`; its keyword arguments are config fields. Each draws from a
-key of its own, derived from its name: switching one on leaves what the others draw as it was.
+in the order of the config: examples are mixed first, so that noise keeps its sigma, and masked
+last, so that what is masked holds nothing. A new one is a function here and its name in `AUGMENTS`;
+its keyword arguments are config fields. Each draws from a key of its own, derived from its name:
+switching one on leaves what the others draw as it was.
 
 A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`.
 """
@@ -76,6 +77,36 @@ def cutmix_time(key: jax.Array, batch: Batch, *, alpha: float, probability: floa
   }
 
 
+def brightness_contrast(
+  key: jax.Array, batch: Batch, *, brightness: float, contrast: float, probability: float = 0.8
+) -> Batch:
+  """Jitters spectrograms as images: `x b`, then `mean + c (x - mean)`, each clamped to 0..1.
+
+  Expects `[batch, time, mel]` in 0..1 (decibels mapped to 0..1, or grey levels), *before* they are
+  standardised: standardised values would lose their negative half to the clamp. A later
+  standardisation of each example undoes both factors, and the clamp is what remains. b is uniform
+  in `1 +- brightness`, c in `1 +- contrast`, neither below 0; the mean is of the valid frames.
+
+  Args:
+    key: random key.
+    batch: the micro-batch; see the module.
+    brightness: the most that b differs from 1.
+    contrast: the most that c differs from 1.
+    probability: that an example is jittered at all.
+  """
+  bright_key, contrast_key, chance_key = jax.random.split(key, 3)
+  inputs, shape = batch['inputs'], (batch['inputs'].shape[0], 1, 1)
+
+  def factor(key, most):
+    return jax.random.uniform(key, shape, inputs.dtype, max(1 - most, 0), 1 + most)
+
+  x = jnp.clip(factor(bright_key, brightness) * inputs, 0, 1)
+  mean = _valid_mean(batch | {'inputs': x})
+  x = jnp.clip(mean + factor(contrast_key, contrast) * (x - mean), 0, 1)
+  jittered = jax.random.bernoulli(chance_key, probability, shape)
+  return batch | {'inputs': jnp.where(jittered & _frames(batch, 0, batch['lengths']), x, inputs)}
+
+
 def gaussian_noise(key: jax.Array, batch: Batch, *, sigma: float) -> Batch:
   """Adds normal noise to the valid frames.
 
@@ -89,7 +120,99 @@ def gaussian_noise(key: jax.Array, batch: Batch, *, sigma: float) -> Batch:
   return batch | {'inputs': jnp.where(_frames(batch, 0, batch['lengths']), inputs + noise, inputs)}
 
 
-AUGMENTS = {augment.__name__: augment for augment in (mixup, cutmix_time, gaussian_noise)}
+def spec_augment(
+  key: jax.Array,
+  batch: Batch,
+  *,
+  time_width: int,
+  mel_width: int,
+  time_masks: int = 2,
+  mel_masks: int = 2,
+  time_share: float = 1.0,
+  fill: str = 'mean',
+) -> Batch:
+  """Masks spans of frames and of mel bands (Park et al. 2019, without time warping).
+
+  A span's width is uniform in `0..time_width` or `0..mel_width`, and its place uniform where it
+  fits, among the valid frames.
+
+  Args:
+    key: random key.
+    batch: the micro-batch, inputs `[batch, time, mel]`; see the module.
+    time_width: the most frames a span may have.
+    mel_width: the most bands a span may have.
+    time_masks: spans of frames an example.
+    mel_masks: spans of bands an example.
+    time_share: the most of an example's frames that a span may have.
+    fill: 'mean' of the example's valid frames, or 'zero'.
+
+  Raises:
+    ConfigError: for another `fill`.
+  """
+  time_key, mel_key = jax.random.split(key)
+  lengths, (size, _, mel) = batch['lengths'], batch['inputs'].shape
+  bands = jnp.full(size, mel, lengths.dtype)
+  masked = jnp.zeros((), bool)
+  for one in jax.random.split(time_key, time_masks):
+    widest = jnp.minimum(time_width, jnp.floor(time_share * lengths).astype(lengths.dtype))
+    masked |= _frames(batch, *_span(one, widest, lengths))
+  for one in jax.random.split(mel_key, mel_masks):
+    masked |= _bands(batch, *_span(one, jnp.minimum(mel_width, bands), bands))
+  return _fill(batch, masked, fill, 'spec_augment')
+
+
+def random_erasing(
+  key: jax.Array,
+  batch: Batch,
+  *,
+  probability: float = 0.8,
+  min_area: float = 0.02,
+  max_area: float = 0.5,
+  max_ratio: float = 3.3,
+  fill: str = 'zero',
+) -> Batch:
+  """Erases a rectangle of each example's valid frames (Zhong et al. 2020).
+
+  Its share of the area is uniform, the ratio of its frames to its bands log-uniform; a rectangle
+  longer or wider than the example is made to fit with its area kept.
+
+  Args:
+    key: random key.
+    batch: the micro-batch, inputs `[batch, time, mel]`; see the module.
+    probability: that an example is erased from at all.
+    min_area: the smallest share of the area.
+    max_area: the largest share of the area, at most 1.
+    max_ratio: of the longer side to the other.
+    fill: 'mean' of the example's valid frames, or 'zero'.
+
+  Raises:
+    ConfigError: for another `fill`.
+  """
+  area_key, ratio_key, time_key, mel_key, chance_key = jax.random.split(key, 5)
+  lengths, (size, _, mel) = batch['lengths'], batch['inputs'].shape
+  area = jax.random.uniform(area_key, (size,), minval=min_area, maxval=max_area) * lengths * mel
+  ratio = max_ratio ** jax.random.uniform(ratio_key, (size,), minval=-1.0, maxval=1.0)
+  long = jnp.clip(jnp.sqrt(area * ratio), area / mel, lengths)
+  frames = jnp.clip(jnp.round(long).astype(lengths.dtype), 1, lengths)
+  bands = jnp.clip(jnp.round(area / long).astype(lengths.dtype), 1, mel)
+  start = jax.random.randint(time_key, (size,), 0, lengths - frames + 1, lengths.dtype)
+  lowest = jax.random.randint(mel_key, (size,), 0, mel - bands + 1, lengths.dtype)
+  erased = jax.random.bernoulli(chance_key, probability, (size, 1, 1))
+  erased &= _frames(batch, start, start + frames) & _bands(batch, lowest, lowest + bands)
+  return _fill(batch, erased, fill, 'random_erasing')
+
+
+AUGMENTS = {
+  augment.__name__: augment
+  for augment in (
+    mixup,
+    cutmix_time,
+    brightness_contrast,
+    gaussian_noise,
+    spec_augment,
+    random_erasing,
+  )
+}
 
 
 def create(config) -> Callable[[jax.Array, Batch], Batch]:
@@ -127,10 +250,40 @@ def create(config) -> Callable[[jax.Array, Batch], Batch]:
 
 def _frames(batch: Batch, start, stop) -> jax.Array:
   """True on frames `start..stop-1` (`[batch]` or numbers), as `[batch, time, 1, ...]`."""
-  frame = jnp.arange(batch['inputs'].shape[1])
-  start, stop = jnp.asarray(start)[..., None], jnp.asarray(stop)[..., None]
-  mask = (frame >= start) & (frame < stop)
+  mask = _between(batch['inputs'].shape[1], start, stop)
   return mask.reshape(mask.shape + (1,) * (batch['inputs'].ndim - 2))
+
+
+def _bands(batch: Batch, start, stop) -> jax.Array:
+  """True on mel bands `start..stop-1` (`[batch]`), as `[batch, 1, mel]`."""
+  return _between(batch['inputs'].shape[2], start, stop)[:, None]
+
+
+def _between(size: int, start, stop) -> jax.Array:
+  place = jnp.arange(size)
+  return (place >= jnp.asarray(start)[..., None]) & (place < jnp.asarray(stop)[..., None])
+
+
+def _span(key: jax.Array, widest: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Start and stop `[batch]` of a span of 0..`widest` within `size`, both `[batch]`."""
+  width_key, start_key = jax.random.split(key)
+  width = jax.random.randint(width_key, size.shape, 0, widest + 1, size.dtype)
+  start = jax.random.randint(start_key, size.shape, 0, size - width + 1, size.dtype)
+  return start, start + width
+
+
+def _valid_mean(batch: Batch) -> jax.Array:
+  """Mean of an example's valid frames, `[batch, 1, 1]` of inputs `[batch, time, mel]`."""
+  valid = _frames(batch, 0, batch['lengths'])
+  return batch['inputs'].mean(axis=(1, 2), where=valid, keepdims=True)
+
+
+def _fill(batch: Batch, masked: jax.Array, fill: str, name: str) -> Batch:
+  """Fills what is masked, `[batch, time, mel]`, in the valid frames."""
+  check_name(f'config.augment.{name}.fill', fill, ('mean', 'zero'))
+  value = _valid_mean(batch) if fill == 'mean' else 0.0
+  masked &= _frames(batch, 0, batch['lengths'])
+  return batch | {'inputs': jnp.where(masked, value, batch['inputs'])}
 
 
 def _blend(own: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:

@@ -1,11 +1,13 @@
 """What two or more models share: PyTorch's initialisers and norms, masks, attention, pooling.
 
 The published systems were trained with PyTorch's defaults, which differ from Flax's in every layer
-that follows. Shapes are `[batch, time, width]`; `mask` is `[batch, time]`, True on valid frames.
+that follows. Shapes are `[batch, time, width]`, of images `[batch, time, mel, width]`; `mask` is
+`[batch, time]`, True on valid frames.
 Parameters are float32; `dtype` is that of the products. Softmax and statistics are float32.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -61,8 +63,16 @@ class BatchNorm(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, use_running_average: bool) -> jax.Array:
+  def __call__(
+    self, x: jax.Array, use_running_average: bool, mask: jax.Array | None = None
+  ) -> jax.Array:
     """Normalises `[..., width]`.
+
+    Args:
+      x: `[..., width]`.
+      use_running_average: in evaluation; else the statistics are the batch's.
+      mask: `[batch, time]`, of an `x` `[batch, time, ..., width]`: frames that statistics are taken
+        of. All by default, as in PyTorch's.
 
     Raises:
       ConfigError: in training, where a single value a feature has no variance.
@@ -73,21 +83,25 @@ class BatchNorm(nn.Module):
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (features,))
     running_var = self.variable('batch_stats', 'var', jnp.ones, (features,))
 
-    x = x.astype(jnp.float32)
+    x = jnp.asarray(x, jnp.float32)
     if use_running_average:
       mean, var = running_mean.value, running_var.value
     else:
       axes = tuple(range(x.ndim - 1))
-      count = x.size // features
-      mean = x.mean(axes)
-      var = jnp.square(x - mean).mean(axes)
+      most = count = x.size // features
+      where = None
+      if mask is not None:
+        where = mask.reshape(mask.shape + (1,) * (x.ndim - 2))
+        count = mask.sum() * (most // mask.size)
+      mean = x.mean(axes, where=where)
+      var = jnp.square(x - mean).mean(axes, where=where)
       if not self.is_initializing():
-        if count < 2:
+        if most < 2:
           raise ConfigError(
             'config.batch_size / accumulate: expected at least 2 examples a '
-            f'micro-batch for BatchNorm, found {count}'
+            f'micro-batch for BatchNorm, found {most}'
           )
-        unbiased = var * (count / (count - 1))
+        unbiased = var * (count / jnp.maximum(count - 1, 1))
         running_mean.value += self.momentum * (mean - running_mean.value)
         running_var.value += self.momentum * (unbiased - running_var.value)
     x = (x - mean) * jax.lax.rsqrt(var + self.epsilon) * scale + bias
@@ -113,13 +127,24 @@ def frame_mask(lengths: jax.Array, time: int) -> jax.Array:
 
 
 def zero_padding(x: jax.Array, mask: jax.Array) -> jax.Array:
-  """`x` with zeros where `mask` is False, whatever stood there (NaN too)."""
-  return jnp.where(mask[..., None], x, 0)
+  """`x` `[batch, time, ...]` with zeros where `mask` is False, whatever stood there (NaN too)."""
+  return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
+
+
+def maximum(x: jax.Array, axis: int) -> jax.Array:
+  """`x.max(axis)`, of which the first of equals gets the gradient, as in PyTorch.
+
+  The gradient of `max` looks for what equals the maximum. Where XLA fuses the two with a norm
+  before them, they need not be equal to the last bit, and none is found. An index stays.
+  """
+  at = jnp.expand_dims(jnp.argmax(x, axis), axis)
+  place = jax.lax.broadcasted_iota(at.dtype, x.shape, axis % x.ndim)
+  return jnp.where(place == at, x, 0).sum(axis)
 
 
 def masked_max(x: jax.Array, mask: jax.Array) -> jax.Array:
   """Maximum over the valid frames: `[batch, time, width]` to `[batch, width]`."""
-  return jnp.where(mask[..., None], x, jnp.finfo(x.dtype).min).max(axis=1)
+  return maximum(jnp.where(mask[..., None], x, jnp.finfo(x.dtype).min), axis=1)
 
 
 def masked_softmax(logits: jax.Array, mask: jax.Array, axis: int) -> jax.Array:
@@ -164,6 +189,90 @@ class Conv1D(nn.Module):
     bias = self.param('bias', uniform_bias(fan_in), (self.features,))
     x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
     return convolve_time(x, kernel) + bias
+
+
+def convolve_image(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """'Same' convolution over time and mel; the one place where a backend's fastest form is chosen.
+
+  Args:
+    x: `[batch, time, mel, in]`.
+    kernel: `[height, width, in, out]` in frames and bands, of the same dtype.
+
+  Returns:
+    `[batch, time, mel, out]`.
+  """
+  if kernel.shape[:2] == (1, 1):
+    return x @ kernel[0, 0]
+  padding = tuple(((size - 1) // 2, size // 2) for size in kernel.shape[:2])
+  if jax.default_backend() == 'cpu':
+    return _convolve_image_cpu(x, kernel, padding)
+  return _convolve_nhwc(x, kernel, padding)
+
+
+def _convolve_nhwc(x, kernel, padding):
+  return jax.lax.conv_general_dilated(
+    x, kernel, window_strides=(1, 1), padding=padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+
+
+# XLA's fast CPU convolution wants its operands as NHWC and HWIO. JAX's gradients are in other
+# orders, which XLA mends in a program's outermost computation alone: inside a scan, where
+# micro-batches run, they become naive loops. So they are written in the order it wants.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve_image_cpu(x, kernel, padding):
+  return _convolve_nhwc(x, kernel, padding)
+
+
+def _convolve_image_cpu_forward(x, kernel, padding):
+  return _convolve_nhwc(x, kernel, padding), (x, kernel)
+
+
+def _convolve_image_cpu_backward(padding, saved, gradient):
+  x, kernel = saved
+  mirrored = tuple((high, low) for low, high in padding)
+  to_x = _convolve_nhwc(gradient, kernel[::-1, ::-1].swapaxes(2, 3), mirrored)
+  # Examples take the place of channels: the sum over them is the convolution's.
+  to_kernel = _convolve_nhwc(x.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3), padding)
+  return to_x, to_kernel.transpose(1, 2, 0, 3)
+
+
+_convolve_image_cpu.defvjp(_convolve_image_cpu_forward, _convolve_image_cpu_backward)
+
+
+class Conv2D(nn.Module):
+  """PyTorch's `nn.Conv2d` without bias, square, with 'same' padding.
+
+  `[batch, time, mel, in]` to `[batch, time, mel, features]`.
+  """
+
+  features: int
+  size: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shape = (self.size, self.size, x.shape[-1], self.features)
+    kernel = self.param('kernel', uniform_kernel, shape)
+    return convolve_image(*nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype))
+
+
+def max_pool(x: jax.Array, size: int, ceil: bool = False) -> jax.Array:
+  """PyTorch's `nn.MaxPool2d(size)`: `[batch, time, mel, width]` to `[batch, time // size, ...]`.
+
+  Not `reduce_window`, whose gradient runs on one core of a CPU, and not `max`, as in `maximum`.
+  Where `ceil`, the last window may be partly outside, as in PyTorch's `ceil_mode`; otherwise what
+  fills no window is left out. An axis shorter than the window is one window.
+  """
+  batch, time, mel, width = x.shape
+  high, wide = min(size, time), min(size, mel)
+  if ceil:
+    pads = ((0, 0), (0, -time % high), (0, -mel % wide), (0, 0))
+    x = jnp.pad(x, pads, constant_values=jnp.finfo(x.dtype).min)
+  rows, columns = x.shape[1] // high, x.shape[2] // wide
+  x = x[:, : rows * high, : columns * wide]
+  x = x.reshape(batch, rows, high, columns, wide, width)
+  cells = [x[:, :, row, :, column] for row in range(high) for column in range(wide)]
+  return functools.reduce(lambda most, cell: jnp.where(cell > most, cell, most), cells)
 
 
 def rotate(x: jax.Array) -> jax.Array:

@@ -115,6 +115,153 @@ def test_probability_is_the_share_of_examples_that_change(function):
   assert 0.1 < share < 0.36
 
 
+def make_spectrograms(mel=10, seed=0):
+  """Images in 0..1, NaN beyond their lengths, with labels that nothing should touch."""
+  values = np.random.default_rng(seed).uniform(0.2, 0.8, (SIZE, TIME, mel)).astype(np.float32)
+  values[np.arange(TIME) >= LENGTHS[:, None]] = np.nan
+  return make_batch() | {'inputs': jnp.asarray(values)}
+
+
+def jitted(name, **fields):
+  return jax.jit(lambda key, batch: getattr(augment, name)(key, batch, **fields))
+
+
+def rectangle(changed):
+  """Frames and bands of a rectangle that fills its bounding box."""
+  frames, bands = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+  assert changed[np.ix_(frames, bands)].all()
+  assert (np.diff(frames) == 1).all()
+  assert (np.diff(bands) == 1).all()
+  return frames, bands
+
+
+@pytest.mark.parametrize(
+  ('name', 'fields'),
+  [
+    ('brightness_contrast', {'brightness': 0.5, 'contrast': 0.5, 'probability': 1.0}),
+    ('spec_augment', {'time_width': 5, 'mel_width': 4}),
+    ('random_erasing', {'probability': 1.0}),
+  ],
+)
+def test_masks_and_jitter_leave_padding_labels_and_lengths(name, fields):
+  batch = make_spectrograms()
+  after = jitted(name, **fields)(jax.random.key(0), batch)
+  valid = np.arange(TIME) < LENGTHS[:, None]
+  assert np.isnan(after['inputs'][~valid]).all()
+  assert np.isfinite(after['inputs'][valid]).all()
+  assert not np.array_equal(after['inputs'][valid], batch['inputs'][valid])
+  for key in ('labels', 'lengths', 'index'):
+    np.testing.assert_array_equal(after[key], batch[key])
+
+
+def test_spec_augment_masks_spans_no_wider_than_asked_that_differ_by_example():
+  batch = make_spectrograms()
+  fields = {'time_width': 4, 'mel_width': 3, 'fill': 'zero'}
+  in_time = jitted('spec_augment', **fields, time_masks=1, mel_masks=0)
+  in_mel = jitted('spec_augment', **fields, time_masks=0, mel_masks=1)
+  frames, bands = set(), set()
+  for seed in range(20):
+    after = in_time(jax.random.key(seed), batch)['inputs']
+    for row in np.flatnonzero((np.asarray(after) == 0).any(axis=(1, 2))):
+      masked = rectangle(np.asarray(after[row]) == 0)
+      assert len(masked[0]) <= 4
+      assert len(masked[1]) == 10
+      frames |= {(row, frame) for frame in masked[0]}
+    after = in_mel(jax.random.key(seed), batch)['inputs']
+    for row in np.flatnonzero((np.asarray(after) == 0).any(axis=(1, 2))):
+      masked = rectangle(np.asarray(after[row]) == 0)
+      assert len(masked[0]) == LENGTHS[row]
+      assert len(masked[1]) <= 3
+      bands |= {(row, band) for band in masked[1]}
+  # Over twenty draws nearly every valid place is masked once, and none beyond the lengths.
+  assert 0.9 * LENGTHS.sum() < len(frames) <= LENGTHS.sum()
+  assert len(bands) > 0.9 * 10 * SIZE
+
+
+def test_spec_augment_masks_no_more_of_an_example_than_its_share_of_time():
+  function = jitted('spec_augment', time_width=99, mel_width=0, time_masks=1, time_share=0.4)
+  batch = make_spectrograms()
+  for seed in range(20):
+    after = np.asarray(function(jax.random.key(seed), batch)['inputs'])
+    changed = (after != np.asarray(batch['inputs'])).any(axis=2) & ~np.isnan(after[..., 0])
+    assert (changed.sum(axis=1) <= 0.4 * LENGTHS).all()
+
+
+@pytest.mark.parametrize('fill', ['mean', 'zero'])
+@pytest.mark.parametrize(
+  ('name', 'fields'),
+  [
+    ('spec_augment', {'time_width': 6, 'mel_width': 4}),
+    ('random_erasing', {'probability': 1.0}),
+  ],
+)
+def test_masks_hold_zero_or_the_mean_of_valid_frames(name, fields, fill):
+  batch = make_spectrograms()
+  after = np.asarray(jitted(name, **fields, fill=fill)(jax.random.key(0), batch)['inputs'])
+  masked = (after != np.asarray(batch['inputs'])) & ~np.isnan(after)
+  assert masked.any()
+  for row in np.flatnonzero(masked.any(axis=(1, 2))):
+    expected = np.nanmean(batch['inputs'][row]) if fill == 'mean' else 0
+    np.testing.assert_allclose(after[row][masked[row]], expected, rtol=1e-5)
+
+
+def test_random_erasing_takes_its_share_of_the_area_in_one_rectangle():
+  batch = make_spectrograms(mel=40) | {'lengths': jnp.full(SIZE, TIME)}
+  batch['inputs'] = jnp.nan_to_num(batch['inputs'], nan=0.5)
+  function = jitted('random_erasing', probability=0.5, min_area=0.2, max_area=0.4)
+  shares, tall, erased = [], 0, 0
+  for seed in range(20):
+    changed = np.asarray(function(jax.random.key(seed), batch)['inputs']) == 0
+    for row in changed[changed.any(axis=(1, 2))]:
+      frames, bands = rectangle(row)
+      shares.append(len(frames) * len(bands) / (TIME * 40))
+      tall += len(frames) > len(bands)
+      erased += 1
+  assert abs(erased / (20 * SIZE) - 0.5) < 0.16  # Four standard errors of 160 draws.
+  assert 0.15 < min(shares) < 0.23  # Whole frames: at least 4 of 12, so an eighth off at most.
+  assert 0.37 < max(shares) < 0.46
+  assert 0 < tall < erased
+
+
+def test_brightness_and_contrast_scale_and_spread_within_the_image():
+  batch, key = make_spectrograms(), jax.random.key(0)
+  valid = np.arange(TIME) < LENGTHS[:, None]
+  bright = jitted('brightness_contrast', brightness=0.2, contrast=0.0, probability=1.0)
+  ratio = np.asarray(bright(key, batch)['inputs'] / batch['inputs'])
+  for row in range(SIZE):
+    np.testing.assert_allclose(ratio[row][valid[row]], ratio[row, 0, 0], rtol=1e-5)
+    assert 0.8 <= ratio[row, 0, 0] <= 1.2
+  assert np.unique(ratio[:, 0, 0].round(4)).size == SIZE
+
+  contrast = jitted('brightness_contrast', brightness=0.0, contrast=0.2, probability=1.0)
+  after = np.asarray(contrast(key, batch)['inputs'])
+  for row in range(SIZE):
+    old, new = np.asarray(batch['inputs'][row])[valid[row]], after[row][valid[row]]
+    assert new.mean() == pytest.approx(old.mean(), rel=1e-5)
+    factor = new.std() / old.std()
+    assert 0.8 <= factor <= 1.2
+    np.testing.assert_allclose(new - new.mean(), factor * (old - old.mean()), atol=1e-5)
+
+  wild = jitted('brightness_contrast', brightness=3.0, contrast=3.0, probability=1.0)
+  after = np.asarray(wild(key, batch)['inputs'])[valid]
+  assert after.min() == 0
+  assert after.max() == 1
+
+
+@pytest.mark.parametrize('name', ['brightness_contrast', 'random_erasing'])
+def test_probability_is_the_share_of_spectrograms_that_change(name):
+  jitter = {'brightness': 0.5, 'contrast': 0.5} if name == 'brightness_contrast' else {}
+  batch = make_spectrograms()
+  never = jitted(name, probability=0.0, **jitter)(jax.random.key(0), batch)
+  np.testing.assert_array_equal(never['inputs'], batch['inputs'])
+  function = jitted(name, probability=0.3, **jitter)
+  changed = [
+    ((after != batch['inputs']) & ~jnp.isnan(after)).any(axis=(1, 2))
+    for after in (function(jax.random.key(seed), batch)['inputs'] for seed in range(40))
+  ]
+  assert abs(np.mean(changed) - 0.3) < 0.11  # Four standard errors of 320 draws.
+
+
 def test_same_key_same_result_and_another_key_another():
   function, batch = jax.jit(augment.create(ALL)), make_batch(2)
   first, again = (function(jax.random.key(0), batch) for _ in range(2))
@@ -158,3 +305,7 @@ def test_unknown_and_missing_fields_are_told():
     augment.create({'mixup': {'alpha': 1.0, 'chance': 0.5}})
   with pytest.raises(ConfigError, match=r'gaussian_noise: expected a value of sigma, found none'):
     augment.create({'gaussian_noise': {}})
+  with pytest.raises(ConfigError, match=r"spec_augment.fill: .*mean, zero; found 'noise'"):
+    augment.spec_augment(
+      jax.random.key(0), make_spectrograms(), time_width=2, mel_width=2, fill='noise'
+    )

@@ -4,13 +4,17 @@
   python tests/golden/make_golden.py          # writes tests/golden/*.npz
   python tests/golden/make_golden.py --check  # makes them again; exit code 1 if they differ
 
-The reference is the published Yandex network with PyTorch's own layers, plus a padding mask. It is
+The references are the published networks with PyTorch's own layers: the Yandex one, plus a padding
+mask, and the SpectrogramCNN of Music-Predictor with its attention variant. They are
 computed in float64 and stored in float32: the arrays are then true to float32's last digits on
 every machine, and an error found against them is that of the implementation under test. Weights
 and inputs are rounded to float32 before use. Sizes are the smallest that tell every axis apart.
 """
 
 import argparse
+import collections
+import functools
+import itertools
 import pathlib
 import sys
 import tempfile
@@ -22,6 +26,7 @@ from torch.nn import functional as F
 
 FOLDER = pathlib.Path(__file__).parent
 WIDTH, HEADS, MLP, HEAD_DIM, CLASSES = 16, 4, 32, 24, 10
+CHANNELS = (4, 6, 8)
 BRANCHES = ((7, 5, 5), (5, 3, 3), (3, 3, 3), (1,))
 LENGTHS = (13, 9, 1, 5, 13, 2)
 TIME = 13
@@ -64,14 +69,66 @@ class Network(nn.Module):
     return stages
 
 
+class ChannelAttention(nn.Module):
+  def __init__(self, width):
+    super().__init__()
+    hidden = max(width // 16, 4)
+    self.down = nn.Linear(width, hidden, bias=False)
+    self.up = nn.Linear(hidden, width, bias=False)
+
+  def forward(self, x):
+    scores = [self.up(F.relu(self.down(pooled))) for pooled in (x.mean((2, 3)), x.amax((2, 3)))]
+    return x * torch.sigmoid(sum(scores))[:, :, None, None]
+
+
+class SpatialAttention(nn.Module):
+  def __init__(self):
+    super().__init__()
+    self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+
+  def forward(self, x):
+    pooled = torch.stack([x.mean(1), x.amax(1)], 1)
+    return x * torch.sigmoid(self.conv(pooled))
+
+
+class SpectrogramNetwork(nn.Module):
+  """The published network on images [batch, 1, mel, time], standardised; dropout off."""
+
+  def __init__(self, pool, attention):
+    super().__init__()
+    self.block = nn.ModuleList()
+    for before, width in itertools.pairwise((1, *CHANNELS)):
+      layers = {}
+      for i, channels in enumerate((before, width)):
+        layers[f'conv_{i}'] = nn.Conv2d(channels, width, 3, padding='same', bias=False)
+        layers[f'norm_{i}'] = nn.BatchNorm2d(width)
+        layers[f'relu_{i}'] = nn.ReLU()
+      if attention:
+        layers |= {'channel': ChannelAttention(width), 'spatial': SpatialAttention()}
+      self.block.append(
+        nn.Sequential(collections.OrderedDict(layers | {'pool': nn.MaxPool2d(pool)}))
+      )
+    self.head = nn.Linear(CHANNELS[-1], HEAD_DIM)
+    self.head_norm = nn.BatchNorm1d(HEAD_DIM)
+    self.logits = nn.Linear(HEAD_DIM, CLASSES)
+
+  def forward(self, inputs):
+    x = inputs.transpose(1, 2)[:, None]
+    x = (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True, correction=0)
+    for block in self.block:
+      x = block(x)
+    x = F.relu(self.head_norm(self.head(x.mean((2, 3)))))
+    return self.logits(x)
+
+
 def rounded(array):
   return torch.from_numpy(np.asarray(array, np.float32).astype(np.float64))
 
 
-def make_network(rng):
+def make_network(rng, kind=Network, **sizes):
   """A network whose every array is random: PyTorch's zeros and ones would hide a mix-up."""
   torch.manual_seed(0)
-  network = Network().double()
+  network = kind(**sizes).double()
   with torch.no_grad():
     for name, array in [*network.named_parameters(), *network.named_buffers()]:
       if name.endswith('running_var'):
@@ -139,6 +196,36 @@ def make_adamw(rng, steps=10, accumulate=2, steps_per_epoch=2):
   return arrays | prefixed('final', network.state_dict())
 
 
+def make_spectrogram(rng, shape, **sizes):
+  """Logits in evaluation; in training logits, loss, gradients and statistics after it."""
+  network = make_network(rng, SpectrogramNetwork, **sizes)
+  inputs = rounded(5 * rng.normal(size=shape) - 30)
+  with torch.no_grad():
+    # Else all maxima are above zero, where no shift outlives the head's norm.
+    network.block[-1].norm_1.bias += 0.5 - torch.arange(CHANNELS[-1]) / 4
+    # Statistics far from the batch's would leave nothing of the inputs.
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+      norm.momentum = 1.0
+    network.train()(inputs)
+    for norm in norms:
+      norm.momentum = 0.1
+      norm.running_mean.copy_(rounded(norm.running_mean * rng.uniform(0.8, 1.2)))
+      norm.running_var.copy_(rounded(norm.running_var * rng.uniform(0.5, 1.5)))
+  labels = rounded(rng.random((len(inputs), CLASSES)) < 0.3)
+  arrays = {'inputs': inputs, 'labels': labels} | prefixed('state', network.state_dict())
+  with torch.no_grad():
+    arrays['eval/logits'] = network.eval()(inputs)
+  logits = network.train()(inputs)
+  loss = F.binary_cross_entropy_with_logits(logits, labels)
+  loss.backward()
+  arrays |= {'train/logits': logits, 'train/loss': loss}
+  gradients = {name: p.grad for name, p in network.named_parameters()}
+  del gradients['head.bias']  # BatchNorm takes it away: zero, but for rounding.
+  arrays |= prefixed('grad', gradients)
+  return arrays | prefixed('after', dict(network.named_buffers()))
+
+
 def asymmetric(logits, labels, gamma_neg, gamma_pos, clip):
   """Ridnik et al. 2021 for hard labels, term by term as in the paper."""
   p = torch.sigmoid(logits)
@@ -146,6 +233,15 @@ def asymmetric(logits, labels, gamma_neg, gamma_pos, clip):
   positive = (1 - p).pow(gamma_pos).detach() * torch.log(p)
   negative = shifted.pow(gamma_neg).detach() * torch.log(1 - shifted)
   return -torch.where(labels > 0.5, positive, negative).mean(1)
+
+
+def focal(logits, labels, gamma_pos, gamma_neg, clip=0.0):
+  """Lin et al. 2017 term by term, without alpha; p kept from 0 and 1 by `clip`."""
+  p = torch.sigmoid(logits).clamp(clip, 1 - clip)
+  return -(
+    labels * (1 - p).pow(gamma_pos) * torch.log(p)
+    + (1 - labels) * p.pow(gamma_neg) * torch.log(1 - p)
+  )
 
 
 def make_losses(rng):
@@ -156,13 +252,21 @@ def make_losses(rng):
   one_hot = F.one_hot(torch.from_numpy(rng.integers(0, 9, 7)), 9).double()
   spread = rounded(rng.dirichlet(np.ones(9), 7))
 
-  def bce(labels):
-    return F.binary_cross_entropy_with_logits(logits, labels, reduction='none').mean(1)
+  support = torch.tensor([40, 3, 1, 7, 25, 2, 9, 12, 0])
+  weight = (99 / (9 * support.clamp(min=1))).double()
+  weight[-1] = 1.0
+
+  def bce(labels, **kwargs):
+    return F.binary_cross_entropy_with_logits(logits, labels, reduction='none', **kwargs).mean(1)
 
   cases = {
     'bce': (hard, bce(hard)),
     'bce_soft': (soft, bce(soft)),
     'bce_smoothed': (hard, bce(0.9 * hard + 0.05)),
+    'bce_weighted': (soft, bce(soft, pos_weight=weight)),
+    'focal': (hard, (focal(logits, hard, 2.0, 2.0) * (0.75 - 0.5 * hard)).mean(1)),
+    'asymmetric_focal': (soft, focal(logits, soft, 1.0, 4.0, 0.05).mean(1)),
+    'asymmetric_focal_unclipped': (hard, focal(logits, hard, 0.5, 3.0).mean(1)),
     'asymmetric': (hard, asymmetric(logits, hard, 4.0, 1.0, 0.05)),
     'asymmetric_unclipped': (hard, asymmetric(logits, hard, 8.0, 0.0, 0.0)),
     'softmax': (one_hot, F.cross_entropy(logits, one_hot, reduction='none')),
@@ -172,7 +276,7 @@ def make_losses(rng):
       F.cross_entropy(logits, one_hot, reduction='none', label_smoothing=0.1),
     ),
   }
-  arrays = {'logits': logits}
+  arrays = {'logits': logits, 'support': support}
   for name, (labels, values) in cases.items():
     (gradient,) = torch.autograd.grad(values.sum(), logits, retain_graph=True)
     arrays |= {f'{name}/labels': labels, f'{name}/values': values, f'{name}/gradient': gradient}
@@ -185,6 +289,14 @@ def write(folder):
   for name, make in (
     ('conv_transformer', make_forward),
     ('conv_transformer_adamw', make_adamw),
+    (
+      'spectrogram_cnn',
+      functools.partial(make_spectrogram, shape=(6, 31, 56), pool=3, attention=False),
+    ),
+    (
+      'spectrogram_cnn_attention',
+      functools.partial(make_spectrogram, shape=(6, 17, 19), pool=2, attention=True),
+    ),
     ('losses', make_losses),
   ):
     arrays = make(np.random.default_rng(0))

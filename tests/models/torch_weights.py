@@ -26,8 +26,9 @@ def load_golden(name):
 def flax_variables(state_dict):
   """A state dict, or gradients named like one, to `{'params': ..., 'batch_stats': ...}`.
 
-  PyTorch keeps dense kernels as `[out, in]` and convolutions as `[out, in, taps]`; Flax as
-  `[in, out]` and `[taps, in, out]`: all axes reversed.
+  PyTorch keeps dense kernels as `[out, in]` and convolutions as `[out, in, taps]` or, its images
+  being `[mel, time]`, as `[out, in, mel, time]`; Flax as `[in, out]`, `[taps, in, out]` and
+  `[time, mel, in, out]`: all axes reversed.
   """
   flat = {}
   for name, array in state_dict.items():
@@ -54,8 +55,12 @@ def flax_path(path):
       return [f'branch_{branch}_conv_{conv}']
     case ['head' | 'head_norm', i]:
       return [f'{path[0]}_{i}']
-    case ['logits']:
-      return ['logits']
+    case ['block', block, part]:
+      return [f'block_{block}_{part}']
+    case ['block', block, part, projection]:
+      return [f'block_{block}_{part}', projection]
+    case ['head' | 'head_norm' | 'logits']:
+      return path
   raise ValueError(f'no Flax name for {".".join(path)}')
 
 

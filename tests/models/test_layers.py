@@ -1,0 +1,100 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from musicjax.models import layers
+from tests.models.torch_weights import relative_error
+
+# The same sums in another order.
+TOLERANCE = 1e-5
+
+
+@pytest.mark.parametrize(
+  ('time', 'mel', 'channels', 'features', 'kernel'),
+  [(7, 5, 3, 4, (3, 3)), (5, 6, 2, 1, (7, 7)), (6, 5, 3, 2, (2, 4)), (4, 3, 2, 5, (1, 1))],
+)
+def test_convolution_and_its_gradients_equal_xlas_inside_a_scan(
+  time, mel, channels, features, kernel
+):
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(2, 3, time, mel, channels)).astype(np.float32)
+  kernel = rng.normal(size=(*kernel, channels, features)).astype(np.float32)
+  weight = rng.normal(size=(3, time, mel, features)).astype(np.float32)
+
+  def reference(x, kernel):
+    return jax.lax.conv_general_dilated(
+      x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+
+  @jax.jit
+  def ours(x, kernel):
+    def body(total, micro):
+      y, pull = jax.vjp(layers.convolve_image, micro, kernel)
+      to_x, to_kernel = pull(weight)
+      return total + to_kernel, (y, to_x)
+
+    return jax.lax.scan(body, jnp.zeros_like(kernel), x)
+
+  total, (y, to_x) = ours(x, kernel)
+  expected = [jax.vjp(reference, micro, kernel) for micro in x]
+  pulled = [pull(weight) for _, pull in expected]
+  assert relative_error(y, np.stack([y for y, _ in expected])) <= TOLERANCE
+  assert relative_error(to_x, np.stack([to_x for to_x, _ in pulled])) <= TOLERANCE
+  assert relative_error(total, sum(to_kernel for _, to_kernel in pulled)) <= TOLERANCE
+
+
+def test_convolution_has_torchs_initial_spread():
+  conv = layers.Conv2D(50, 3)
+  kernel = conv.init(jax.random.key(0), jnp.zeros((1, 4, 4, 20)))['params']['kernel']
+  bound = 1 / (9 * 20) ** 0.5
+  assert kernel.shape == (3, 3, 20, 50)
+  assert 0.99 * bound < np.abs(kernel).max() <= bound  # 9,000 uniform draws.
+
+
+@pytest.mark.parametrize('ceil', [False, True])
+@pytest.mark.parametrize(('time', 'mel', 'size'), [(7, 9, 2), (6, 11, 3), (2, 5, 3)])
+def test_max_pool_and_its_gradient_are_those_of_each_window(time, mel, size, ceil):
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(2, time, mel, 3)).astype(np.float32)
+  pooled, pull = jax.vjp(lambda x: layers.max_pool(x, size, ceil=ceil), x)
+  high, wide = min(size, time), min(size, mel)
+  rounded = (lambda n, d: -(-n // d)) if ceil else (lambda n, d: n // d)
+  rows, columns = rounded(time, high), rounded(mel, wide)
+  assert pooled.shape == (2, rows, columns, 3)
+  weight = rng.normal(size=pooled.shape).astype(np.float32)
+  gradient = np.zeros_like(x)
+  for b, row, column, c in np.ndindex(*pooled.shape):
+    window = np.s_[b, row * high : (row + 1) * high, column * wide : (column + 1) * wide, c]
+    assert pooled[b, row, column, c] == x[window].max()
+    gradient[window] += weight[b, row, column, c] * (x[window] == x[window].max())
+  np.testing.assert_array_equal(pull(weight)[0], gradient)
+
+
+@pytest.mark.parametrize('axis', [1, -1])
+def test_maximum_gives_its_gradient_to_the_first_of_equals(axis):
+  x = np.array([[[1, 3], [3, 3], [2, -1]]], np.float32)
+  most, pull = jax.vjp(lambda x: layers.maximum(x, axis), x)
+  np.testing.assert_array_equal(most, x.max(axis))
+  expected = [[0, 1], [1, 0], [0, 0]] if axis == 1 else [[0, 1], [1, 0], [1, 0]]
+  np.testing.assert_array_equal(pull(jnp.ones_like(most))[0], [expected])
+
+
+def test_max_pool_gives_its_gradient_to_the_first_of_equals():
+  gradient = jax.grad(lambda x: layers.max_pool(x, 2).sum())(jnp.ones((1, 2, 2, 1)))
+  np.testing.assert_array_equal(gradient[0, :, :, 0], [[1, 0], [0, 0]])
+
+
+def test_masked_batch_norm_is_batch_norm_of_the_valid_frames():
+  rng = np.random.default_rng(0)
+  x = rng.normal(2, 3, size=(3, 5, 4, 2)).astype(np.float32)
+  mask = np.arange(5) < np.array([5, 1, 3])[:, None]
+  norm = layers.BatchNorm()
+  variables = norm.init(jax.random.key(0), x, use_running_average=False)
+  padded = np.where(mask[..., None, None], x, np.nan)
+  masked, masked_updates = norm.apply(variables, padded, False, mask, mutable=['batch_stats'])
+  valid, updates = norm.apply(variables, x[mask], False, mutable=['batch_stats'])
+  assert relative_error(masked[mask], valid) <= TOLERANCE
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=TOLERANCE), masked_updates, updates
+  )
