@@ -122,6 +122,7 @@ _FROM_0 = _number('a number in 0..3.4e38', lambda v: v >= 0)
 _PROBABILITY = _number('a number in [0, 1]', lambda v: 0 <= v <= 1)
 _DECAY = _number('a number in [0, 1)', lambda v: 0 <= v < 1)
 _FACTOR = _number('a number in (0, 1]', lambda v: 0 < v <= 1)
+_FLAG = (lambda v: isinstance(v, bool), 'true or false')
 _TEXT = (lambda v: isinstance(v, str) and '\0' not in v, 'a text')
 _NAME = (lambda v: isinstance(v, str) and v != '', 'a name')
 _SIZES = _tuple_of(_POSITIVE, 'a tuple of positive whole numbers', bool)
@@ -174,14 +175,26 @@ _CHECKS = {
   'model.num_*': _POSITIVE,
   'model.*_dim': _POSITIVE,
   'model.*_frames': _POSITIVE,
+  'model.pool': _POSITIVE,
+  'model.channels': _SIZES,
   'model.branches': _tuple_of(_SIZES, 'a tuple of tuples of positive whole numbers', bool),
   '*dropout': _PROBABILITY,
   'loss.label_smoothing': _PROBABILITY,
   'loss.clip': _PROBABILITY,
-  'loss.gamma_*': _FROM_0,
+  'loss.gamma*': _FROM_0,
+  'loss.alpha': _PROBABILITY,
+  'loss.pos_weight': _FLAG,
   'augment.*.alpha': _ABOVE_0,
   'augment.*.probability': _PROBABILITY,
   'augment.*.sigma': _FROM_0,
+  'augment.*.*_area': _PROBABILITY,
+  'augment.*.time_share': _PROBABILITY,
+  'augment.*.*_width': _COUNT,
+  'augment.*.*_masks': _COUNT,
+  'augment.*.max_ratio': _number('a number from 1', lambda v: v >= 1),
+  'augment.*.fill': _one_of('mean', 'zero'),
+  'augment.*.brightness': _FROM_0,
+  'augment.*.contrast': _FROM_0,
   'augment.*.*': _ANY,
   'augment*': (lambda v: isinstance(v, Mapping), 'fields'),
   '*': _ANY,

@@ -66,7 +66,8 @@ def create(
 
   Args:
     config: resolved.
-    dataset: with `label_names`, `input_shape` and `statistics`.
+    dataset: with `label_names`, `input_shape`, `statistics` and `support` (training positives a
+      class).
     mesh: of all devices.
     steps: of the whole run; 0 where nothing is trained.
     steps_per_epoch: may be fractional.
@@ -76,7 +77,7 @@ def create(
   """
   task = tasks.create(config.task)
   model = models.create(config.model, len(dataset['label_names']), config.dtype)
-  loss_fn = losses.create(config.loss)
+  loss_fn = losses.create(config.loss, dataset['support'])
   schedule = (
     optimizers.create_schedule(config.optimizer, steps, steps_per_epoch)
     if steps

@@ -4,7 +4,7 @@ import collections
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,10 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   rows = input_pipeline.split_rows(prepared.index, config)
   steps, steps_per_epoch = input_pipeline.num_steps(len(rows['train']), config)
   eval_every = config.eval_every_steps or max(1, round(steps_per_epoch))
-  statistics = functools.partial(input_pipeline.input_statistics, prepared, rows['train'], config)
-  dataset = processes.from_main(lambda: workdir_lib.describe(workdir, config, prepared, statistics))
+  of_training = functools.partial(_describe_training, prepared, rows['train'], config)
+  dataset = processes.from_main(
+    lambda: workdir_lib.describe(workdir, config, prepared, of_training)
+  )
   if complete := processes.from_main(lambda: workdir_lib.final_metrics(workdir, steps)):
     say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
     processes.on_sigterm_die()
@@ -178,8 +180,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     'state_fingerprint': train_state.fingerprint(state),
   }
   if sharding.is_main_process():
-    support = prepared.index.labels[rows['train']].sum(axis=0)
-    _write_results(workdir, dataset['label_names'], scores, support, final)
+    _write_results(workdir, dataset, scores, final)
   for split, values in metrics_by_split.items():
     say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
   say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
@@ -189,25 +190,24 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def _write_results(
   workdir: Path,
-  label_names: Sequence[str],
+  dataset: dict[str, Any],
   scores: dict[str, evaluate.Scores],
-  support: np.ndarray,
   final: dict[str, Any],
 ) -> None:
   """Writes out-of-fold predictions, the report and, last, what says that the run is complete.
 
   Args:
     workdir: of the run.
-    label_names: a name a class.
+    dataset: what `dataset.json` holds.
     scores: of `validation` and `test`.
-    support: [classes] training examples of each class.
     final: what `metrics.json` holds.
   """
-  test = scores['test']
+  test, label_names = scores['test'], dataset['label_names']
   workdir_lib.write_predictions(
     workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
   )
-  reports.write(workdir, label_names, scores, {split: final[split] for split in scores}, support)
+  by_split = {split: final[split] for split in scores}
+  reports.write(workdir, label_names, scores, by_split, np.array(dataset['support']))
   workdir_lib.write_json(workdir / 'metrics.json', final)
 
 
@@ -219,6 +219,14 @@ def say(line: str) -> None:
 
 def format_metrics(values: dict[str, float]) -> str:
   return '  '.join(f'{name} {value:.4f}' for name, value in values.items())
+
+
+def _describe_training(prepared: Prepared, rows: np.ndarray, config: ConfigDict) -> dict[str, Any]:
+  """Returns what is known of the training fold alone: input statistics, positives a class."""
+  return {
+    'statistics': input_pipeline.input_statistics(prepared, rows, config),
+    'support': prepared.index.labels[rows].sum(axis=0).tolist(),
+  }
 
 
 def _device_batches(

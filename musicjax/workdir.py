@@ -51,7 +51,7 @@ def describe(
   workdir: Path,
   config: ConfigDict,
   prepared: 'Prepared',
-  statistics: Callable[[], dict[str, list[float]]],
+  of_training: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
   """Returns what `dataset.json` holds, or will hold where the workdir is new.
 
@@ -59,7 +59,7 @@ def describe(
     workdir: of the run.
     config: resolved.
     prepared: the dataset.
-    statistics: () -> {mean, std} of the inputs or {}; called where the workdir is new.
+    of_training: () -> {statistics, support} of the training fold; called where the workdir is new.
 
   Raises:
     ConfigError: listing what differs from the run that owns the workdir.
@@ -74,7 +74,7 @@ def describe(
     'input_shape': prepared.input_shape,
     'input_dtype': prepared.input_dtype,
     'parameters': prepared.parameters,
-    'statistics': statistics(),
+    **of_training(),
   }
 
 

@@ -12,6 +12,8 @@ from tests.conftest import write_yandex_folder
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / 'configs').glob('[!_]*.py'))
 
+NOTHING_KNOWN = {'statistics': {}, 'support': None}  # Of the training fold.
+
 
 @pytest.fixture
 def raw(tmp_path):
@@ -36,7 +38,7 @@ def test_the_full_size_fits_together(name, variant, dtype):
   config.dtype = dtype
   sizes = {'yandex': (768, 256), 'quickstart': (64, 6)}
   width, classes = sizes.get(config.dataset.name, (64, 10))
-  dataset = {'label_names': range(classes), 'input_shape': (None, width), 'statistics': {}}
+  dataset = {'label_names': range(classes), 'input_shape': (None, width)} | NOTHING_KNOWN
   parts = system.create(config, dataset, sharding.make_mesh(), steps=1000, steps_per_epoch=100)
   state = jax.eval_shape(parts.init)
   micro = config.batch_size // config.accumulate
@@ -56,6 +58,6 @@ def test_the_full_size_fits_together(name, variant, dtype):
 
 def test_the_quickstart_model_stays_small():
   config = importlib.import_module('configs.quickstart').get_config()
-  dataset = {'label_names': range(6), 'input_shape': (None, 64), 'statistics': {}}
+  dataset = {'label_names': range(6), 'input_shape': (None, 64)} | NOTHING_KNOWN
   params = jax.eval_shape(system.create(config, dataset, sharding.make_mesh()).init).params
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) <= 1_000_000

@@ -248,5 +248,6 @@ def test_fields_are_listed_with_their_comments():
 
 
 def test_models_are_listed_and_filtered():
-  assert run('--list_models=*').stdout.split() == ['attention_transformer', 'conv_transformer']
+  models = ['attention_transformer', 'conv_transformer', 'short_chunk_cnn', 'spectrogram_cnn']
+  assert run('--list_models=*').stdout.split() == models
   assert run('--list_models=conv*').stdout.split() == ['conv_transformer']

@@ -40,7 +40,9 @@ def seen(config, prepared) -> dict[str, np.ndarray]:
     for step, batch in enumerate(batches)
     for name, array in whole(batch).items()
   }
-  dataset = workdir_lib.describe(Path('none'), config, prepared, dict)
+  dataset = workdir_lib.describe(
+    Path('none'), config, prepared, lambda: {'statistics': {}, 'support': None}
+  )
   parts = system.create(config, dataset, mesh)
   variables = parts.init().eval_variables
   for size in SIZES:

@@ -41,6 +41,7 @@ def main(argv):
     'label_names': prepared.label_names,
     'input_shape': prepared.input_shape,
     'statistics': input_pipeline.input_statistics(prepared, rows, config),
+    'support': prepared.index.labels[rows].sum(axis=0),
   }
   parts = system.create(config, dataset, mesh, steps=10_000)
   state = parts.init()

@@ -235,10 +235,11 @@ def expected_array(content, path):
   prefix, size = (10, '<H') if content[6] == 1 else (12, '<I')
   start = prefix + struct.unpack_from(size, content, 8)[0]
   header = re.sub(r'\b(\d+)L\b', r'\1', content[prefix:start].decode('latin-1'))  # Of Python 2.
-  shape = ast.literal_eval(header.strip())['shape']
+  header = ast.literal_eval(header.strip())
   good = (
-    (array.dtype.str, array.ndim, array.shape[1:]) == ('<f4', 2, (WIDTH,))
-    and shape == array.shape  # NumPy takes -1 for whatever is there.
+    header['descr'] == '<f4'  # Not a dtype of sub-arrays, whose numbers NumPy counts twice.
+    and (array.dtype.str, array.ndim, array.shape[1:]) == ('<f4', 2, (WIDTH,))
+    and header['shape'] == array.shape  # NumPy takes -1 for whatever is there.
     and len(array)
     and len(content) == start + array.nbytes
     and np.isfinite(array).all()
