@@ -237,7 +237,8 @@ def expected_array(content, path):
   header = re.sub(r'\b(\d+)L\b', r'\1', content[prefix:start].decode('latin-1'))  # Of Python 2.
   header = ast.literal_eval(header.strip())
   good = (
-    header['descr'] == '<f4'  # Not a dtype of sub-arrays, whose numbers NumPy counts twice.
+    # Not one of sub-arrays, whose numbers NumPy counts twice.
+    np.lib.format.descr_to_dtype(header['descr']).subdtype is None
     and (array.dtype.str, array.ndim, array.shape[1:]) == ('<f4', 2, (WIDTH,))
     and header['shape'] == array.shape  # NumPy takes -1 for whatever is there.
     and len(array)
