@@ -1,6 +1,7 @@
 """Trains one config in one workdir, from wherever an earlier start got to."""
 
 import collections
+import concurrent.futures
 import contextlib
 import functools
 import itertools
@@ -65,28 +66,31 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   saved = Checkpoints(workdir / 'checkpoints', read_only=False)
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   processes.check_shared(workdir / 'dataset.json')
-  abstract_state = jax.eval_shape(parts.init)
-  if saved.latest_step is None:
-    state, seconds_before = parts.init(), 0.0
-  else:
-    state = saved.restore('latest', abstract_state, sharding.replicated(mesh))
-    seconds_before = _check_topology(saved.metadata('latest'))['seconds']
-    say(f'resuming from step {int(state.step)} of {steps}')
-  first_step = int(state.step)
+  first_step = saved.latest_step or 0
   if first_step > steps:
     raise ConfigError(
       f'num_train_steps: expected at least the {first_step} done in {workdir}, found {steps}'
     )
-  workdir_lib.cut_evaluations(workdir, first_step)
-  writer = summaries.create_writer(workdir, first_step)
-  if not first_step:
-    summaries.write_run_description(writer, config, state.params)
+  abstract_state = jax.eval_shape(parts.init)
+  batches = batches(range(first_step, steps))
+  first_batch = next(batches, None)  # None: all steps are done.
+  with _compiling(parts.update, abstract_state, first_batch, mesh):  # Beside what follows.
+    if first_step:
+      state = saved.restore('latest', abstract_state, sharding.replicated(mesh))
+      seconds_before = _check_topology(saved.metadata('latest'))['seconds']
+      say(f'resuming from step {first_step} of {steps}')
+    else:
+      state, seconds_before = parts.init(), 0.0
+    workdir_lib.cut_evaluations(workdir, first_step)
+    writer = summaries.create_writer(workdir, first_step)
+    if not first_step:
+      summaries.write_run_description(writer, config, state.params)
   score = functools.partial(
     evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, mesh=mesh
   )
 
   # The loop: update, evaluate, take in what the evaluation says, save.
-  batches = batches(range(first_step, steps))
+  batches = itertools.chain([first_batch], batches)
   clock = Clock(first_step, steps, config.batch_size, seconds_before)
   trace = contextlib.ExitStack()
   unchecked = collections.deque()
@@ -251,6 +255,22 @@ def _device_batches(
       yield ahead.popleft()
 
   return batches
+
+
+@contextlib.contextmanager
+def _compiling(
+  update: Callable[..., Any], abstract_state: Any, batch: Batch | None, mesh: Mesh
+) -> Iterator[None]:
+  """Compiles the update for a batch in a thread, and waits for it at the end of the block."""
+  replicated = sharding.replicated(mesh)
+  state = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated), abstract_state
+  )
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    # A call of the jitted update later finds the program that this has compiled.
+    compiled = pool.submit(lambda: batch and update.lower(state, batch).compile())
+    yield
+    compiled.result()
 
 
 def _first_not_finite(unchecked: collections.deque, leave: int) -> tuple[int, str] | None:

@@ -14,7 +14,7 @@ import optax
 import pandas as pd
 import pytest
 
-from musicjax import checkpoints, evaluate, reports, sharding, system, train
+from musicjax import checkpoints, clock, evaluate, reports, sharding, system, train
 from musicjax.data import array_records, input_pipeline
 from musicjax.errors import ConfigError
 from tests.conftest import make_config
@@ -226,12 +226,13 @@ def during(function):
   [
     ((array_records, '_assign_folds'), 'terminated with nothing to save'),
     ((system, 'create'), 'terminated with nothing to save'),
-    ((input_pipeline, 'tf_batches'), 'terminated: saved step 1 of 6'),
-    ((optax, 'apply_updates'), 'terminated: saved step 1 of 6'),
+    ((input_pipeline, 'tf_batches'), 'terminated with nothing to save'),
+    ((optax, 'apply_updates'), 'terminated with nothing to save'),
+    ((clock.Clock, 'report'), 'terminated: saved step 1 of 6'),
     ((evaluate, 'evaluate'), 'terminated: saved step 3 of 6'),
     ((reports, 'write'), 'terminated with nothing to save'),
   ],
-  ids=['preparation', 'set-up', 'first batch', 'compilation', 'evaluation', 'report'],
+  ids=['preparation', 'set-up', 'first batch', 'compilation', 'step', 'evaluation', 'report'],
 )
 def test_sigterm_at_any_moment_saves_what_there_is(
   place, told, config, six_steps, tmp_path, monkeypatch, capfd

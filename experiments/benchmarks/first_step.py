@@ -33,9 +33,9 @@ _STAGES = (
   ('imports', 'imports'),
   ('open the data', 'prepare'),
   ('claim the workdir', 'claim'),
-  ('initial state', 'init'),
-  ('first batch, summaries', 'before step 1'),
-  ('first step: compile and run', 'step 1'),
+  ('first batch, initial state', 'init'),
+  ('until the update is compiled, begun beside these', 'before step 1'),
+  ('first step', 'step 1'),
 )
 
 

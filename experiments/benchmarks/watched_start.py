@@ -41,6 +41,7 @@ def watched_create(create):
         os._exit(0)
       return result
 
+    update.lower = parts.update.lower  # Training compiles by it, beside other things.
     tell('create')
     return parts._replace(update=update)
 
