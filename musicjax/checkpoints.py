@@ -133,6 +133,11 @@ class Checkpoints:
         step = _read_seal(self._directory / str(latest))['best_step']
         if not step:
           raise ConfigError(f'checkpoint: no evaluation yet that could be best; latest is {latest}')
+    if which == 'best' and step not in saved:
+      raise ConfigError(
+        f'checkpoint: the best one is that of step {step}, which is not in {self._directory}; '
+        '--config.report_checkpoint=latest reports, and --checkpoint=latest scores, without it'
+      )
     if step not in saved or which not in ('best', 'latest', str(step)):
       raise ConfigError(f'checkpoint: expected best, latest or one of {saved}, found {which!r}')
     if which != 'latest' and (fault := _fault(self._directory / str(step))):
@@ -177,8 +182,9 @@ class Checkpoints:
     self._being_saved = {}
 
   def close(self) -> None:
-    self.wait()
-    self._manager.close()
+    if '_manager' in vars(self):  # Else nothing was looked for or saved.
+      self.wait()
+      self._manager.close()
 
   def _steps(self) -> list[int]:
     if not self._directory.is_dir():

@@ -78,7 +78,7 @@ def _explain(error: Exception, arguments: str) -> ConfigError:
 def _told_in_one_line() -> Iterator[None]:
   try:
     yield
-  except Exception as error:
+  except (Exception, KeyboardInterrupt) as error:
     if (told := exit_line(error)) is None:
       raise
     if FLAGS['debug'].value or '--debug' in sys.argv:  # Maybe not parsed yet.

@@ -38,6 +38,8 @@ def exit_line(error: BaseException) -> tuple[int, str] | None:
     code, kind = 2, 'error'
   elif isinstance(error, _STOPPED) or (isinstance(error, OSError) and error.errno in _FULL):
     code, kind = 1, 'stopped'
+  elif isinstance(error, KeyboardInterrupt):
+    return 130, 'interrupted: the same command goes on from the last checkpoint'
   else:
     return None
   text = ' '.join([str(error), *getattr(error, '__notes__', ())])

@@ -167,8 +167,7 @@ def ending_together() -> Iterator[None]:
 def _fail(error: BaseException) -> None:
   """Returns where this process is the one to tell of the error; else leaves at once."""
   known = exit_line(error)
-  unknown = 130 if isinstance(error, KeyboardInterrupt) else 1
-  code, line = known or (unknown, f'stopped: {type(error).__name__}')
+  code, line = known or (1, f'stopped: {type(error).__name__}')
   failure = {'process': jax.process_index(), 'code': code, 'line': line}
   try:
     _client().key_value_set(_FAILURE, json.dumps(failure))

@@ -35,8 +35,16 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     FloatingPointError: naming the first step whose loss is not finite, and its batch.
     StorageError: for a checkpoint or a file that the disk refused.
   """
+  with contextlib.ExitStack() as until_the_end:
+    processes.on_sigterm_exit()
+    until_the_end.callback(processes.on_sigterm_die)
+    return _train_and_evaluate(config, workdir, until_the_end)
+
+
+def _train_and_evaluate(
+  config: ConfigDict, workdir: Path, until_the_end: contextlib.ExitStack
+) -> dict[str, Any]:
   # Data.
-  processes.on_sigterm_exit()
   system.check(config)
   mesh = sharding.make_mesh()
   prepared = processes.main_first(lambda: array_records.prepare(config))
@@ -50,7 +58,6 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   )
   if complete := processes.from_main(lambda: workdir_lib.final_metrics(workdir, steps)):
     say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
-    processes.on_sigterm_die()
     return complete
   say(
     f'{prepared.fingerprint}: {len(rows["train"])} training, {len(rows["validation"])} '
@@ -63,7 +70,10 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   plan = input_pipeline.train_plan(prepared.index, rows['train'], config)
   batches = _device_batches(prepared, plan, config, mesh)
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
-  saved = Checkpoints(workdir / 'checkpoints', read_only=False)
+  until_the_end.enter_context(workdir_lib.held(workdir))
+  saved = until_the_end.enter_context(
+    contextlib.closing(Checkpoints(workdir / 'checkpoints', read_only=False))
+  )
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   processes.check_shared(workdir / 'dataset.json')
   first_step = saved.latest_step or 0
@@ -72,7 +82,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       f'num_train_steps: expected at least the {first_step} done in {workdir}, found {steps}'
     )
   abstract_state = jax.eval_shape(parts.init)
-  batches = batches(range(first_step, steps))
+  # Left to the interpreter's end, a reader in the middle of a batch would never end.
+  batches = until_the_end.enter_context(contextlib.closing(batches(range(first_step, steps))))
   first_batch = next(batches, None)  # None: all steps are done.
   with _compiling(parts.update, abstract_state, first_batch, mesh):  # Beside what follows.
     if first_step:
@@ -153,12 +164,12 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         stopped = _stopped_early(state, config)
         writer.flush()  # Before the save: what a resumed run does not repeat must be on disk.
         saved.save(state, clock.seconds)
-    if preempted(step) and step < steps:
+    if preempted(step):
       check_finite(leave=0)
       trace.close()
       writer.close()
       saved.save(state, clock.seconds)
-      saved.close()
+      saved.wait()
       say(f'terminated: saved step {step} of {steps}; the same command goes on from there')
       raise SystemExit(0)
 
@@ -167,7 +178,6 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   saved.wait()
   processes.on_sigterm_exit()
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
-  saved.close()
   scores = {
     split: score(chosen.eval_variables, rows=rows[split]) for split in ('validation', 'test')
   }
@@ -188,7 +198,6 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
   for split, values in metrics_by_split.items():
     say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
   say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
-  processes.on_sigterm_die()
   return final
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import filelock
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -76,6 +77,28 @@ def describe(
     'parameters': prepared.parameters,
     **of_training(),
   }
+
+
+@contextlib.contextmanager
+def held(workdir: Path) -> Iterator[None]:
+  """Keeps other runs out of a workdir, which is made; the system lets go when its holder dies.
+
+  Raises:
+    ConfigError: another process trains there.
+  """
+  if not is_main_process():
+    yield
+    return
+  workdir.mkdir(parents=True, exist_ok=True)
+  lock = filelock.FileLock(workdir / 'lock')
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    raise ConfigError(f'--workdir: another process trains in {workdir}') from None
+  try:
+    yield
+  finally:
+    lock.release()
 
 
 def claim(

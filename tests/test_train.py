@@ -250,3 +250,29 @@ def test_sigterm_at_any_moment_saves_what_there_is(
   straight = json.loads((six_steps / 'metrics.json').read_text())
   assert final['state_fingerprint'] == straight['state_fingerprint']
   assert lines(tmp_path / 'run') == lines(six_steps)
+
+
+def test_ctrl_c_ends_a_run_in_one_line(config, tmp_path):
+  process = subprocess.Popen(
+    [
+      sys.executable,
+      '-m',
+      'musicjax.main',
+      '--config=configs/yandex.py:test',
+      f'--workdir={tmp_path}',
+      f'--config.data_dir={config.data_dir}',
+      f'--config.prepared_dir={config.prepared_dir}',
+      '--config.num_train_steps=100000',
+    ],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  for line in process.stdout:
+    if line.startswith('step 20/'):
+      break
+  process.send_signal(signal.SIGINT)
+  _, told = process.communicate(timeout=60)  # Readers in the middle of a batch must not hold it.
+  assert process.returncode == 130
+  assert told.splitlines()[-1].startswith('interrupted: ')
+  assert 'Traceback' not in told

@@ -88,3 +88,10 @@ def test_evaluations_behind_the_restored_step_are_cut_and_torn_lines_dropped(tmp
 def test_numbers_that_json_lacks_become_null(tmp_path):
   workdir.write_json(tmp_path / 'a.json', {'a': float('nan'), 'b': {'c': float('inf'), 'd': 1.5}})
   assert workdir.read_json(tmp_path / 'a.json') == {'a': None, 'b': {'c': None, 'd': 1.5}}
+
+
+def test_a_workdir_is_that_of_one_run_at_a_time(config, tmp_path):
+  with workdir.held(tmp_path), pytest.raises(ConfigError, match='another process trains in'):
+    train.train_and_evaluate(config, tmp_path)
+  assert not (tmp_path / 'config.json').exists()
+  assert train.train_and_evaluate(config, tmp_path)['steps'] == 2
