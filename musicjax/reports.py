@@ -36,7 +36,7 @@ def write(
     label_names: one name a class.
     scores_by_split: `evaluate.Scores` of each split, e.g. `validation` and `test`.
     metrics_by_split: metrics of each split.
-    train_support: [classes] positives in the training split.
+    train_support: [classes] tracks of the training split with each label.
   """
   config = read_json(workdir / 'config.json')
   (workdir / 'report').mkdir(exist_ok=True)
@@ -67,7 +67,7 @@ def _describe_run(config, workdir, scores_by_split, label_names) -> str:
   names = {group: config.get(group, {}).get('name') for group in groups}
   facts = [f'{group} **{_escape(name)}**' for group, name in names.items() if name]
   facts += [f'task **{config["task"]}**', f'{len(label_names)} tags']
-  facts += [f'{len(s.ids):,} examples in {split}' for split, s in scores_by_split.items()]
+  facts += [f'{len(s.ids):,} tracks in {split}' for split, s in scores_by_split.items()]
   title = ' on '.join(filter(None, (names['model'], names['dataset'])))
   return (
     f'# {_escape(title or workdir.name)}\n\n{", ".join(facts)}.\n\n'

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from musicjax.data.source import Source, find_files
+from musicjax.data.source import Source, find_files, manifest
 from musicjax.errors import DataError, quoted
 
 _READERS = 8  # Threads; reading .npy files waits for the disk, not for Python.
@@ -54,7 +54,7 @@ def load(config) -> Source:
     name='yandex',
     preparation='float32',
     parameters={},
-    manifest=_manifest(paths),
+    manifest=manifest((path.name for path in paths), paths),
     ids=tracks,
     groups=tracks,
     labels=labels,
@@ -194,19 +194,6 @@ def _read_names(path: Path) -> tuple[str, ...]:
       f'{found}' + (f', one of them {quoted(odd[0])}' if odd else '')
     )
   return names
-
-
-def _manifest(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
-  """Returns (name, bytes, mtime in ns) a file; -1 where there is none to be seen."""
-
-  def entry(path):
-    try:
-      status = path.stat()
-      return path.name, status.st_size, status.st_mtime_ns
-    except OSError:
-      return path.name, -1, -1
-
-  return tuple(map(entry, paths))
 
 
 def _embedding_width(paths: Sequence[Path]) -> int:
