@@ -178,6 +178,7 @@ _CHECKS = {
   'dataset.hop_length': _POSITIVE,
   'dataset.mel_scale': _one_of('slaney', 'htk'),
   'dataset.pattern': _TEXT,
+  'dataset.table': _TEXT,
   'model.width': _COUNT,
   'model.num_*': _POSITIVE,
   'model.*_dim': _POSITIVE,

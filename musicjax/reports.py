@@ -86,7 +86,9 @@ def _tabulate_metrics(config, metrics_by_split, scores_by_split) -> str:
     counted = name.startswith('classes_')
     values = [f'{v:.0f}' if counted and v is not None else _number(v) for v in values]
     rows.append([f'**{name}**' if name == select else name, *values])
-  header = [f'{s} ({_SPLIT_NOTES[s]})' if s in _SPLIT_NOTES else s for s in splits]
+  chosen = config.get('report_checkpoint') != 'latest'  # Of fixed length: validation chose nothing.
+  notes = {s: f' ({note})' for s, note in _SPLIT_NOTES.items() if chosen or s != 'validation'}
+  header = [s + notes.get(s, '') for s in splits]
   text = '## Metrics\n\n' + _table(['metric', *header], rows)
   missing = {s: int(np.sum(~v.labels.any(axis=0))) for s, v in scores_by_split.items()}
   counts = [f'{count} in {split}' for split, count in missing.items() if count]

@@ -1,6 +1,6 @@
-"""A folder of music: files in a sub-folder a label, as slices of log-mel frames.
+"""Music files in a sub-folder a label, or as a table lists them, as slices of log-mel frames.
 
-Files (`EXTENSIONS`) may have any rate, channels and length, and lie at any depth below the
+They (`EXTENSIONS`) may have any rate, channels and length, and lie at any depth below the
 sub-folder that is their label. Fields of `config.dataset`:
 
   sample_rate, channels   what is decoded: Hz, and the `average` or the `left` channel
@@ -10,6 +10,9 @@ sub-folder that is their label. Fields of `config.dataset`:
   n_mels, mel_scale       bands, `slaney` or `htk`
   pattern                 regular expression, found in a file's path below the folder; its named
                           groups `fold` and `group` are the official fold and what must not be split
+  table                   a CSV file instead of sub-folders, with the columns `path,tags` and, where
+                          wanted, `group` and `fold`: paths are below the folder, several tags are
+                          joined by bars or commas, an empty cell is no group or no fold
 """
 
 import dataclasses
@@ -18,7 +21,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -27,12 +30,13 @@ from ml_collections import ConfigDict
 from musicjax.audio import io
 from musicjax.audio.features import LogMel
 from musicjax.audio.slices import Slices
+from musicjax.data import tables
 from musicjax.data.source import Source, find_files, manifest
 from musicjax.errors import ConfigError, DataError, quoted
 
 FIELDS = (
   'sample_rate', 'channels', 'seconds', 'hop_seconds', 'n_fft', 'hop_length', 'n_mels',
-  'mel_scale', 'pattern',
+  'mel_scale', 'pattern', 'table',
 )  # fmt: skip  # of `config.dataset`
 EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')
 # Inputs are (dB + offset) / scale: 0 is what the front end takes for silence, and music below 1.
@@ -40,6 +44,7 @@ _OFFSET_DB, _SCALE_DB = 100.0, 150.0
 # Slices through the front end at once: one shape, which compiles once. On CPU it takes one after
 # the other anyway, and what fills up the last batch is lost time.
 _SLICES = 8
+_NAME = re.compile(r'[^\x00-\x1f\x7f]+')
 
 
 def load(config: ConfigDict) -> Source:
@@ -47,7 +52,8 @@ def load(config: ConfigDict) -> Source:
 
   Raises:
     ConfigError: slices, frames or the pattern are not possible.
-    DataError: there are no files, a file is in no sub-folder, or its path does not fit the pattern.
+    DataError: there are no files, a file is in no sub-folder, its path does not fit the pattern or
+      it has not the one tag of a single-label task; the table is none.
   """
   fields, folder = config.dataset, Path(config.data_dir)
   rule = Slices(fields.sample_rate, fields.seconds, fields.hop_seconds)
@@ -58,9 +64,17 @@ def load(config: ConfigDict) -> Source:
     n_mels=fields.n_mels,
     mel_scale=fields.mel_scale,
   )
-  names = _find_names(folder)
-  label_names, label_of = np.unique([name.split('/')[0] for name in names], return_inverse=True)
-  groups, official_folds = _parse_names(names, fields.pattern, config.num_folds)
+  listing = _read_table(folder, fields.table) if fields.table else _list_folder(folder)
+  if config.task == 'single_label' and (odd := [t for t in listing if len(t.tags) != 1]):
+    raise DataError(
+      f'{odd[0].name}: expected one tag with config.task=single_label, found {len(odd[0].tags)}; '
+      'multi_label takes any number'
+    )
+  if fields.pattern:
+    listing = _parse_names(listing, fields.pattern)
+  names = [track.name for track in listing]
+  label_names = sorted(set().union(*(track.tags for track in listing)))
+  folds = [track.fold for track in listing]
   parameters = {
     'slices': dataclasses.asdict(rule),
     'channels': fields.channels,
@@ -75,21 +89,37 @@ def load(config: ConfigDict) -> Source:
     parameters=parameters,
     manifest=manifest(names, paths),
     ids=np.array(names),
-    groups=groups,
-    labels=label_of[:, None] == np.arange(len(label_names)),
-    label_names=tuple(label_names.tolist()),
+    groups=np.array([track.group or track.name for track in listing]),
+    labels=np.array([[label in track.tags for label in label_names] for track in listing]),
+    label_names=tuple(label_names),
     input_shape=(front_end.num_frames(rule.samples), fields.n_mels),
     input_dtype='float16',
     keys=paths,
     decode=functools.partial(io.load, sample_rate=fields.sample_rate, channels=fields.channels),
     features=functools.partial(slice_features, parameters=parameters),
-    official_folds=official_folds,
+    official_folds=_number_folds(folds, config.num_folds) if any(folds) else None,
     sliced=True,
   )
 
 
-def _find_names(folder: Path) -> list[str]:
-  """Returns the paths of all files below the folder, ascending."""
+class _Track(NamedTuple):
+  """What is known of a file before it is read; empty texts are unknown.
+
+  Attributes:
+    name: its path below the folder, with slashes.
+    tags: its labels.
+    group: what must not be split; where unknown, a file is its own.
+    fold: its official fold.
+  """
+
+  name: str
+  tags: frozenset[str]
+  group: str = ''
+  fold: str = ''
+
+
+def _list_folder(folder: Path) -> list[_Track]:
+  """Returns all files below the folder, ascending."""
   if not folder.is_dir():
     raise DataError(f'{folder}: expected a folder of sub-folders of audio files, found none')
   files = find_files(folder, EXTENSIONS)
@@ -100,15 +130,29 @@ def _find_names(folder: Path) -> list[str]:
     raise DataError(
       f'{folder / alone[0]}: expected files in a sub-folder a label, found one beside'
     )
-  return names
+  return [_Track(name, frozenset([name.split('/')[0]])) for name in names]
 
 
-def _parse_names(
-  names: Sequence[str], pattern: str, num_folds: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-  """Returns groups [n] str and official folds [n] int, or None, of files by their names."""
-  if not pattern:
-    return np.array(names), None
+def _read_table(folder: Path, table: str) -> list[_Track]:
+  """Returns the files that a table names, ascending."""
+  path = folder / table
+  tracks = {}
+  for line, (name, cell, group, fold) in tables.read(path, ['path', 'tags'], ['group', 'fold']):
+    if not _NAME.fullmatch(name) or {'', '.', '..'} & set(name.split('/')):
+      raise DataError(
+        f'{path}: line {line}: path: expected a file below the folder, found {quoted(name)}'
+      )
+    if name in tracks:
+      raise DataError(f'{path}: line {line}: expected every path once, found {quoted(name)} twice')
+    tags = (tag.strip() for tag in cell.split('|' if '|' in cell else ','))
+    tracks[name] = _Track(name, frozenset(filter(None, tags)), group.strip(), fold.strip())
+  if not any(track.tags for track in tracks.values()):
+    raise DataError(f'{path}: tags: expected at least one tag, found none')
+  return [tracks[name] for name in sorted(tracks)]
+
+
+def _parse_names(listing: Sequence[_Track], pattern: str) -> list[_Track]:
+  """Returns the files with the groups and official folds that a pattern finds in their names."""
   try:
     compiled = re.compile(pattern)
   except re.error as error:
@@ -121,27 +165,29 @@ def _parse_names(
       'config.dataset.pattern: expected named groups, (?P<fold>...) or (?P<group>...) or both, '
       f'found {", ".join(known) or "none"}'
     )
-  found = [compiled.search(name) for name in names]
-  for name, match in zip(names, found, strict=True):
-    if match is None or None in match.groupdict().values():
-      raise DataError(f'{name}: expected a path that config.dataset.pattern fits, found none')
-  groups = np.array([m['group'] for m in found]) if 'group' in known else np.array(names)
-  return groups, official_folds([m['fold'] for m in found], num_folds) if 'fold' in known else None
+  parsed = []
+  for track in listing:
+    match = compiled.search(track.name)
+    if match is None or not all(match.groupdict().values()):
+      raise DataError(f'{track.name}: expected a path that config.dataset.pattern fits, found none')
+    parsed.append(track._replace(**match.groupdict()))
+  return parsed
 
 
-def official_folds(texts: Sequence[str], num_folds: int) -> np.ndarray:
-  """Numbers folds from 0 in their order, that of numbers where all are: '1'..'5' to 0..4.
+def _number_folds(folds: Sequence[str], num_folds: int) -> np.ndarray:
+  """Numbers folds from 0 in their order, that of numbers where all are: '1'..'5' to 0..4, '' to -1.
 
   Raises:
     ConfigError: there are not as many as `num_folds`.
   """
-  values = sorted(set(texts), key=lambda text: (int(text) if text.isdecimal() else -1, text))
+  numbers = all(fold.isdecimal() for fold in folds if fold)
+  values = sorted(set(folds) - {''}, key=int if numbers else str)
   if len(values) != num_folds:
     raise ConfigError(
-      f'config.num_folds: expected the {len(values)} of the data '
-      f'({quoted(", ".join(values))}), found {num_folds}'
+      f'config.num_folds: expected the {len(values)} of the data ({quoted(", ".join(values))}), '
+      f'found {num_folds}'
     )
-  return np.array([values.index(text) for text in texts])
+  return np.array([values.index(fold) if fold else -1 for fold in folds])
 
 
 def slice_features(tracks: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> list[np.ndarray]:

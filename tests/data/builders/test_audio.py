@@ -138,6 +138,43 @@ def test_official_folds_and_groups_are_found_in_names(tmp_path):
   assert found['002 - x/10-210-B.wav'] == ('210', 2)
 
 
+def test_a_table_gives_several_tags_groups_and_folds(tmp_path):
+  write(tmp_path, 'x/1.wav', 'x/2.wav', '3.wav')
+  (tmp_path / 'tags.csv').write_text(
+    'path,more,tags,group,fold\nx/2.wav,,"a, b",A,9\nx/1.wav,,b|c d,A,9\n3.wav,,,,10\n'
+    'gone.wav,,a,,\n4.wav,,a,,11\n'
+  )
+  fields = {'dataset.table': 'tags.csv', 'task': 'multi_label', 'num_folds': 3}
+  source = audio.load(make_config(tmp_path, **fields))
+  assert source.ids.tolist() == ['3.wav', '4.wav', 'gone.wav', 'x/1.wav', 'x/2.wav']
+  assert source.label_names == ('a', 'b', 'c d')
+  np.testing.assert_array_equal(
+    source.labels, [[0, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 1], [1, 1, 0]]
+  )
+  assert source.groups.tolist() == ['3.wav', '4.wav', 'gone.wav', 'A', 'A']
+  assert source.official_folds.tolist() == [1, 2, -1, 0, 0]
+  assert len(source.decode(source.keys[3])) == 1600
+  with pytest.raises(DataError, match=r'gone\.wav: .*no such file'):
+    source.decode(source.keys[2])
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    ('path\na.wav\n', r"tags.csv: expected columns \['path', 'tags'\]"),
+    ('path,tags\n../a.wav,x\n', 'line 2: path: expected a file below the folder'),
+    ('path,tags\n/etc/a.wav,x\n', 'line 2: path: expected a file below the folder'),
+    ('path,tags\na.wav,x\na.wav,y\n', 'line 3: expected every path once'),
+    ('path,tags\na.wav,\n', 'expected at least one tag'),
+    ('path,tags\na.wav,x|y\n', 'a.wav: expected one tag with config.task=single_label, found 2'),
+  ],
+)
+def test_what_is_no_table_of_files_is_refused(tmp_path, text, message):
+  (tmp_path / 'tags.csv').write_text(text)
+  with pytest.raises(DataError, match=message):
+    audio.load(make_config(tmp_path, **{'dataset.table': 'tags.csv'}))
+
+
 @pytest.mark.parametrize(
   ('fields', 'error', 'message'),
   [
