@@ -69,9 +69,12 @@ def _score(
   config: ConfigDict,
   dataset: dict[str, Any],
   checkpoint: str,
-  arrays: Iterable[tuple[Path, np.ndarray | DataError]],
+  arrays: Iterable[tuple[Path, np.ndarray | Iterator[np.ndarray] | DataError]],
 ) -> tuple[list[Path], np.ndarray]:
-  """Returns the paths and their scores [n, labels], in the order of `arrays`."""
+  """Returns the paths and their scores [n, labels], means over slices, in the order of `arrays`.
+
+  Memory holds the examples of a few batches, whatever the length of a track.
+  """
   mesh = sharding.make_mesh()
   parts = system.create(config, dataset, mesh)
   saved = Checkpoints(workdir / 'checkpoints', read_only=True)
@@ -79,14 +82,11 @@ def _score(
   num_labels = len(dataset['label_names'])
   local = sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
 
-  paths, scores = [], []
+  paths, sums, counts = [], [], []
   silent = not sharding.is_main_process()
-  arrays = iter(tqdm.tqdm(arrays, desc='Predicting', unit=' files', disable=silent))
-  while chunk := list(itertools.islice(arrays, _CHUNK_BATCHES * config.eval_batch_size)):
-    for path, array in chunk:
-      if isinstance(array, DataError):
-        raise array
-      paths.append(path)
+  arrays = tqdm.tqdm(arrays, desc='Predicting', unit=' files', disable=silent)
+  examples = _examples(arrays, paths)
+  while chunk := list(itertools.islice(examples, _CHUNK_BATCHES * config.eval_batch_size)):
     in_chunk = np.empty((len(chunk), num_labels))
     for rows, batch in _batches(
       [array for _, array in chunk], dataset['input_shape'][0], num_labels, config
@@ -96,8 +96,29 @@ def _score(
         parts.eval_step(state.eval_variables, sharding.to_global(mesh, batch, 0))
       )
       in_chunk[rows] = result['scores'][: len(rows)]
-    scores.append(in_chunk)
-  return paths, np.concatenate(scores) if scores else np.empty((0, num_labels))
+    for (position, _), row in zip(chunk, in_chunk, strict=True):
+      if position == len(sums):
+        sums.append(np.zeros(num_labels))
+        counts.append(0)
+      sums[position] += row
+      counts[position] += 1
+  return paths, np.reshape(sums, (-1, num_labels)) / np.reshape(counts, (-1, 1))
+
+
+def _examples(
+  arrays: Iterable[tuple[Path, np.ndarray | Iterator[np.ndarray] | DataError]], paths: list[Path]
+) -> Iterator[tuple[int, np.ndarray]]:
+  """Yields (position of its path, example), and appends the paths; slices come one by one.
+
+  Raises:
+    DataError: for the first file that cannot be read.
+  """
+  for path, inputs in arrays:
+    if isinstance(inputs, DataError):
+      raise inputs
+    paths.append(path)
+    for example in [inputs] if isinstance(inputs, np.ndarray) else inputs:
+      yield len(paths) - 1, example
 
 
 def _batches(

@@ -36,7 +36,7 @@ def write(
     label_names: one name a class.
     scores_by_split: `evaluate.Scores` of each split, e.g. `validation` and `test`.
     metrics_by_split: metrics of each split.
-    train_support: [classes] positives in the training split.
+    train_support: [classes] tracks of the training split with each label.
   """
   config = read_json(workdir / 'config.json')
   (workdir / 'report').mkdir(exist_ok=True)
@@ -67,7 +67,7 @@ def _describe_run(config, workdir, scores_by_split, label_names) -> str:
   names = {group: config.get(group, {}).get('name') for group in groups}
   facts = [f'{group} **{_escape(name)}**' for group, name in names.items() if name]
   facts += [f'task **{config["task"]}**', f'{len(label_names)} tags']
-  facts += [f'{len(s.ids):,} examples in {split}' for split, s in scores_by_split.items()]
+  facts += [f'{len(s.ids):,} tracks in {split}' for split, s in scores_by_split.items()]
   title = ' on '.join(filter(None, (names['model'], names['dataset'])))
   return (
     f'# {_escape(title or workdir.name)}\n\n{", ".join(facts)}.\n\n'
@@ -86,7 +86,9 @@ def _tabulate_metrics(config, metrics_by_split, scores_by_split) -> str:
     counted = name.startswith('classes_')
     values = [f'{v:.0f}' if counted and v is not None else _number(v) for v in values]
     rows.append([f'**{name}**' if name == select else name, *values])
-  header = [f'{s} ({_SPLIT_NOTES[s]})' if s in _SPLIT_NOTES else s for s in splits]
+  chosen = config.get('report_checkpoint') != 'latest'  # Of fixed length: validation chose nothing.
+  notes = {s: f' ({note})' for s, note in _SPLIT_NOTES.items() if chosen or s != 'validation'}
+  header = [s + notes.get(s, '') for s in splits]
   text = '## Metrics\n\n' + _table(['metric', *header], rows)
   missing = {s: int(np.sum(~v.labels.any(axis=0))) for s, v in scores_by_split.items()}
   counts = [f'{count} in {split}' for split, count in missing.items() if count]

@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,11 @@ def _train_and_evaluate(
   if complete := processes.from_main(lambda: workdir_lib.final_metrics(workdir, steps)):
     say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
     return complete
+  tracks = {split: prepared.index.first_of_tracks(r) for split, r in rows.items()}
   say(
-    f'{prepared.fingerprint}: {len(rows["train"])} training, {len(rows["validation"])} '
-    f'validation and {len(rows["test"])} test examples, {len(prepared.label_names)} labels, '
-    f'{len(prepared.skipped)} skipped'
+    f'{prepared.fingerprint}: {len(tracks["train"])} training, {len(tracks["validation"])} '
+    f'validation and {len(tracks["test"])} test tracks of {len(prepared.index.ids)} examples, '
+    f'{len(prepared.label_names)} labels, {len(prepared.skipped)} skipped'
   )
 
   # Model and state, new or restored.
@@ -194,7 +195,8 @@ def _train_and_evaluate(
     'state_fingerprint': train_state.fingerprint(state),
   }
   if sharding.is_main_process():
-    _write_results(workdir, dataset, scores, final)
+    train_support = prepared.index.labels[tracks['train']].sum(axis=0)
+    _write_results(workdir, dataset['label_names'], scores, final, train_support)
   for split, values in metrics_by_split.items():
     say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
   say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
@@ -203,24 +205,26 @@ def _train_and_evaluate(
 
 def _write_results(
   workdir: Path,
-  dataset: dict[str, Any],
+  label_names: Sequence[str],
   scores: dict[str, evaluate.Scores],
   final: dict[str, Any],
+  train_support: np.ndarray,
 ) -> None:
   """Writes out-of-fold predictions, the report and, last, what says that the run is complete.
 
   Args:
     workdir: of the run.
-    dataset: what `dataset.json` holds.
+    label_names: one name a class.
     scores: of `validation` and `test`.
     final: what `metrics.json` holds.
+    train_support: [classes] training tracks with each label.
   """
-  test, label_names = scores['test'], dataset['label_names']
+  test = scores['test']
   workdir_lib.write_predictions(
     workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
   )
   by_split = {split: final[split] for split in scores}
-  reports.write(workdir, label_names, scores, by_split, np.array(dataset['support']))
+  reports.write(workdir, label_names, scores, by_split, train_support)
   workdir_lib.write_json(workdir / 'metrics.json', final)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from configs import yandex
 
@@ -32,6 +33,21 @@ def write_yandex_folder(folder: Path, num_tracks=60, width=8, num_tags=5, seed=0
   table = pd.DataFrame({'track': range(num_tracks), 'tags': tags})
   table[~table['track'].isin(test)].to_csv(folder / 'train.csv', index=False)
   pd.DataFrame({'track': test}).to_csv(folder / 'test.csv', index=False)
+  return folder
+
+
+def write_audio_folder(folder: Path, num_tracks=8, sample_rate=8000, seed=0) -> Path:
+  """Writes tones and noise of 0.3 to 1.5 s, a sub-folder a label, in every format."""
+  rng = np.random.default_rng(seed)
+  for label in ('high', 'low', 'noise'):
+    (folder / label).mkdir(parents=True)
+    for track in range(num_tracks):
+      time = np.arange(int(sample_rate * rng.uniform(0.3, 1.5))) / sample_rate
+      pitch = rng.uniform(100, 300) * (8 if label == 'high' else 1)
+      tone = np.sin(2 * np.pi * pitch * time) * (label != 'noise')
+      audio = 0.3 * (tone + rng.normal(0, 0.1 + (label == 'noise'), len(time)))
+      extension = ('wav', 'flac', 'ogg', 'mp3')[track % 4]
+      soundfile.write(folder / label / f'{track}.{extension}', audio.clip(-1, 1), sample_rate)
   return folder
 
 

@@ -1,6 +1,7 @@
 """Every shipped config, in every variant it names."""
 
 import importlib
+import itertools
 from pathlib import Path
 
 import jax
@@ -8,21 +9,29 @@ import numpy as np
 import pytest
 
 from musicjax import sharding, system, train
-from tests.conftest import write_yandex_folder
+from tests.conftest import write_audio_folder, write_yandex_folder
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / 'configs').glob('[!_]*.py'))
 
-NOTHING_KNOWN = {'statistics': {}, 'support': None}  # Of the training fold.
+# Shape of an example, classes.
+SIZES = {'yandex': ((None, 768), 256), 'quickstart': ((None, 64), 6), 'audio': ((173, 128), 10)}
 
 
-@pytest.fixture
-def raw(tmp_path):
-  return write_yandex_folder(tmp_path / 'raw')
+def describe_dataset(input_shape, num_classes):
+  """What a run knows of its data."""
+  return {
+    'label_names': range(num_classes),
+    'input_shape': input_shape,
+    'statistics': {},
+    'support': [1] * num_classes,
+  }
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_test_variant_trains_two_steps_and_reports(name, raw, tmp_path):
+def test_the_test_variant_trains_two_steps_and_reports(name, tmp_path):
   config = importlib.import_module(f'configs.{name}').get_config('test')
+  write = write_audio_folder if config.dataset.name == 'audio' else write_yandex_folder
+  raw = write(tmp_path / 'raw')
   config.data_dir, config.prepared_dir = str(raw), str(tmp_path / 'prepared')
   final = train.train_and_evaluate(config, tmp_path / 'run')
   assert final['steps'] == 2
@@ -31,18 +40,19 @@ def test_the_test_variant_trains_two_steps_and_reports(name, raw, tmp_path):
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
-@pytest.mark.parametrize('variant', ['', 'baseline'])
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize(
+  ('name', 'variant'),
+  [*itertools.product(NAMES, ('', 'baseline')), ('spectrogram_cnn', 'attention')],
+)
 def test_the_full_size_fits_together(name, variant, dtype):
   config = importlib.import_module(f'configs.{name}').get_config(variant)
   config.dtype = dtype
-  sizes = {'yandex': (768, 256), 'quickstart': (64, 6)}
-  width, classes = sizes.get(config.dataset.name, (64, 10))
-  dataset = {'label_names': range(classes), 'input_shape': (None, width)} | NOTHING_KNOWN
+  (time, width), classes = SIZES[config.dataset.name]
+  dataset = describe_dataset((time, width), classes)
   parts = system.create(config, dataset, sharding.make_mesh(), steps=1000, steps_per_epoch=100)
   state = jax.eval_shape(parts.init)
   micro = config.batch_size // config.accumulate
-  shapes = {'inputs': (20, width), 'lengths': (), 'labels': (classes,), 'index': ()}
+  shapes = {'inputs': (time or 20, width), 'lengths': (), 'labels': (classes,), 'index': ()}
   batch = {
     key: jax.ShapeDtypeStruct(
       (config.accumulate, micro, *shape), 'int32' if key in ('lengths', 'index') else 'float32'
@@ -58,6 +68,6 @@ def test_the_full_size_fits_together(name, variant, dtype):
 
 def test_the_quickstart_model_stays_small():
   config = importlib.import_module('configs.quickstart').get_config()
-  dataset = {'label_names': range(6), 'input_shape': (None, 64)} | NOTHING_KNOWN
+  dataset = describe_dataset(*SIZES['quickstart'])
   params = jax.eval_shape(system.create(config, dataset, sharding.make_mesh()).init).params
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) <= 1_000_000

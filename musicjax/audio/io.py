@@ -4,19 +4,22 @@ import os
 import re
 import stat
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 import soxr
 
-from musicjax.errors import DataError
+from musicjax.errors import ConfigError, DataError
+
+CHANNELS = ('average', 'left')
 
 # Hz. Files outside are damaged, and resampling them would make clips of any length.
 _MIN_RATE, _MAX_RATE = 1_000, 768_000
 _MAX_SAMPLE = (
   2.0**31
 )  # Floats may hold the integers of another format; the power of more overflows.
-_BLOCK_SAMPLES = 1 << 20  # Read at once: what a header promises is not worth its memory.
+_BLOCK_SAMPLES = 1 << 17  # Read at once, of all channels.
 # Says libsndfile of a WAV file whose samples are fewer than the header tells.
 _CUT = re.compile(r'^data : (\d+) \(should be', re.MULTILINE)
 _UNKNOWN_FRAMES = 2**63 - 1  # Says libsndfile of a stream.
@@ -25,16 +28,35 @@ _UNKNOWN_BYTES = 0x7FFF0000  # From here on a header means that its writer could
 _REVERSED_BITS = bytes(int(f'{byte:08b}'[::-1], 2) for byte in range(256))
 
 
-def load(path: str | os.PathLike, sample_rate: int, seconds: float | None = None) -> np.ndarray:
-  """Decodes a file (WAV, FLAC, Ogg, MP3), mixes it down to mono, and resamples it.
+def load(
+  path: str | os.PathLike,
+  sample_rate: int,
+  seconds: float | None = None,
+  channels: str = 'average',
+) -> np.ndarray:
+  """Returns a file, decoded by `blocks`, as one array [samples] float32, at least one sample."""
+  return np.concatenate(list(blocks(path, sample_rate, seconds, channels)))
+
+
+def blocks(
+  path: str | os.PathLike,
+  sample_rate: int,
+  seconds: float | None = None,
+  channels: str = 'average',
+) -> Iterator[np.ndarray]:
+  """Decodes a file (WAV, FLAC, Ogg, MP3), mixes it down to mono, and resamples it, piece by piece.
+
+  Memory does not grow with the length of the file. What is found wrong behind its beginning is told
+  after the blocks before it.
 
   Args:
     path: of the file.
     sample_rate: of the result, Hz.
     seconds: decode only that much from the beginning; None decodes the whole file.
+    channels: as of `to_mono`.
 
-  Returns:
-    [samples] float32, at least one sample, full scale is 1.
+  Yields:
+    [samples] float32; together they are the track, at least one sample, full scale is 1.
 
   Raises:
     DataError: the file is missing, empty, cut off, not decodable, or holds NaN or infinite samples.
@@ -44,55 +66,68 @@ def load(path: str | os.PathLike, sample_rate: int, seconds: float | None = None
       raise DataError(f'{path}: expected an audio file, found a folder or device')
     _check_ogg(path)
     with soundfile.SoundFile(path) as file:
-      file_rate = file.samplerate
-      if not _MIN_RATE <= file_rate <= _MAX_RATE:
+      rate = file.samplerate
+      if not _MIN_RATE <= rate <= _MAX_RATE:
         raise DataError(
-          f'{path}: expected a sample rate of {_MIN_RATE}..{_MAX_RATE} Hz, found {file_rate}'
+          f'{path}: expected a sample rate of {_MIN_RATE}..{_MAX_RATE} Hz, found {rate}'
         )
-      mono = _read_mono(path, file, None if seconds is None else int(np.ceil(seconds * file_rate)))
+      wanted = None if seconds is None else int(np.ceil(seconds * rate))
+      if rate == sample_rate:
+        yield from _read_mono(path, file, wanted, channels)
+        return
+      resampler, found = soxr.ResampleStream(rate, sample_rate, 1, quality='HQ'), 0
+      for mono in _read_mono(path, file, wanted, channels):
+        found += len(resampled := resampler.resample_chunk(mono))
+        yield resampled
+      found += len(resampled := resampler.resample_chunk(np.empty(0, np.float32), last=True))
+      if not found:
+        raise DataError(f'{path}: expected audio, found less than one sample at {sample_rate} Hz')
+      yield resampled
   except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: a name in `.raw`.
     reason = str(error) if os.path.exists(path) else 'no such file'
     raise DataError(f'{path}: expected a decodable audio file, found: {reason}') from error
-  if not len(mono):
-    raise DataError(f'{path}: expected audio, found no samples')
-  if not np.isfinite(mono).all():
-    raise DataError(f'{path}: expected finite samples, found NaN or infinity')
-  if np.abs(mono).max() > _MAX_SAMPLE:
-    raise DataError(
-      f'{path}: expected samples of up to {_MAX_SAMPLE:g}, found {np.abs(mono).max():g}'
-    )
-  if file_rate != sample_rate:
-    mono = soxr.resample(mono, file_rate, sample_rate, quality='HQ')
-    if not len(mono):
-      raise DataError(f'{path}: expected audio, found less than one sample at {sample_rate} Hz')
-  return mono
+
+
+def to_mono(audio: np.ndarray, channels: str = 'average') -> np.ndarray:
+  """[samples, channels] -> [samples] float32: the `average` of the channels, or the `left` one."""
+  if channels not in CHANNELS:
+    raise ConfigError(f'channels: expected {" or ".join(CHANNELS)}, found {channels!r}')
+  if channels == 'left':
+    return np.ascontiguousarray(audio[:, 0], np.float32)
+  # A product is faster than a mean over short rows.
+  return audio @ np.full(audio.shape[1], 1 / audio.shape[1], np.float32)
 
 
 def _read_mono(
-  path: str | os.PathLike, file: soundfile.SoundFile, wanted: int | None
-) -> np.ndarray:
-  """Returns [samples] float32: all samples, or the first `wanted`."""
-  channels = file.channels
+  path: str | os.PathLike, file: soundfile.SoundFile, wanted: int | None, channels: str
+) -> Iterator[np.ndarray]:
+  """Yields [samples] float32, sound ones: all samples, or the first `wanted`."""
   promised = file.frames if wanted is None else min(wanted, file.frames)
   cut = _CUT.search(file.extra_info)
   if cut and int(cut[1]) < _UNKNOWN_BYTES and (wanted is None or file.frames < wanted):
     raise DataError(f'{path}: expected {cut[1]} bytes of samples, found fewer; it is cut off')
-  # One channel to resample instead of several; the product is faster than a mean over short rows.
-  average = np.full(channels, 1 / channels, np.float32)
-  blocks, read = [np.empty(0, np.float32)], 0
+  read = 0
   while wanted is None or read < wanted:
-    frames = max(1, _BLOCK_SAMPLES // channels)
+    frames = max(1, _BLOCK_SAMPLES // file.channels)
     if wanted is not None:
       frames = min(frames, wanted - read)
     block = file.read(frames, dtype='float32', always_2d=True)
     if not len(block):
       break
     with np.errstate(invalid='ignore', over='ignore'):
-      blocks.append(block @ average)
+      # One channel to resample instead of several.
+      mono = to_mono(block, channels)
+    if not np.isfinite(mono).all():
+      raise DataError(f'{path}: expected finite samples, found NaN or infinity')
+    if np.abs(mono).max() > _MAX_SAMPLE:
+      found = np.abs(mono).max()
+      raise DataError(f'{path}: expected samples of up to {_MAX_SAMPLE:g}, found {found:g}')
+    yield mono
     read += len(block)
   if read < promised and file.frames != _UNKNOWN_FRAMES:
     raise DataError(f'{path}: expected {promised} samples, found {read}; it is cut off')
-  return np.concatenate(blocks)
+  if not read:
+    raise DataError(f'{path}: expected audio, found no samples')
 
 
 def _check_ogg(path: str | os.PathLike) -> None:

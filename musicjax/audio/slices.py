@@ -1,17 +1,11 @@
 """Tracks cut into slices of one length, on the host: arrays at once, long files as a stream."""
 
 import dataclasses
-import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import soundfile
-import soxr
 
 from musicjax.errors import ConfigError, DataError
-
-CHANNELS = ('average', 'left')
-_BLOCK_SAMPLES = 1 << 17  # Of all channels.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,47 +123,3 @@ class Slices:
     cut = audio[start : start + self.samples]
     missing = self.samples - len(cut)
     return np.pad(cut, (0, missing), mode='wrap' if self.fill == 'tile' else 'constant')
-
-
-def to_mono(audio: np.ndarray, channels: str = 'average') -> np.ndarray:
-  """[samples, channels] -> [samples] float32: the `average` of the channels, or the `left` one."""
-  if channels not in CHANNELS:
-    raise ConfigError(f'channels: expected {" or ".join(CHANNELS)}, found {channels!r}')
-  if channels == 'left':
-    return np.ascontiguousarray(audio[:, 0], np.float32)
-  # A product is faster than a mean over short rows.
-  return audio @ np.full(audio.shape[1], 1 / audio.shape[1], np.float32)
-
-
-def read_blocks(
-  path: str | os.PathLike, sample_rate: int, channels: str = 'average'
-) -> Iterator[np.ndarray]:
-  """Yields a file as mono blocks [samples] float32 at the sample rate; together they are the track.
-
-  Equal to `io.load`, in memory that does not grow with the file.
-
-  Args:
-    path: of a file that libsndfile decodes (WAV, FLAC, Ogg, MP3).
-    sample_rate: of the result, Hz.
-    channels: as of `to_mono`.
-
-  Raises:
-    DataError: the file is missing, not decodable, or holds NaN or infinite samples. An empty file
-      has no blocks.
-  """
-  try:
-    with soundfile.SoundFile(path) as file:
-      resampler = None
-      if file.samplerate != sample_rate:
-        resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, quality='HQ')
-      frames = max(1, _BLOCK_SAMPLES // file.channels)
-      while len(block := file.read(frames, dtype='float32', always_2d=True)):
-        mono = to_mono(block, channels)
-        if not np.isfinite(mono).all():
-          raise DataError(f'{path}: expected finite samples, found NaN or infinity')
-        yield resampler.resample_chunk(mono) if resampler else mono
-      if resampler:
-        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
-  except (soundfile.SoundFileError, OSError) as error:
-    reason = str(error) if os.path.exists(path) else 'no such file'
-    raise DataError(f'{path}: expected a decodable audio file, found: {reason}') from error

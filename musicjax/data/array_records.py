@@ -55,6 +55,10 @@ class Index:
   lengths: np.ndarray
   labels: np.ndarray
 
+  def first_of_tracks(self, rows: np.ndarray) -> np.ndarray:
+    """Returns one of these rows a track: labels are those of tracks."""
+    return rows[np.unique(self.tracks[rows], return_index=True)[1]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
@@ -69,7 +73,7 @@ class Prepared:
     input_shape: of one example, time first, None where it varies.
     input_dtype: as stored.
     parameters: how raw files became inputs (`Source.parameters`).
-    skipped: (id, reason) of examples left out.
+    skipped: (id, reason) of tracks left out.
   """
 
   fingerprint: str
@@ -144,6 +148,7 @@ def _dataset_name(source: Source, config) -> str:
     official_folds=None if source.official_folds is None else source.official_folds.tolist(),
     label_names=source.label_names,
     labels=hashlib.sha256(np.packbits(source.labels).tobytes()).hexdigest(),
+    sliced=source.sliced,
     num_folds=config.num_folds,
     split_seed=config.split_seed,
     on_bad_example=config.on_bad_example,
@@ -210,6 +215,7 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       input_shape=source.input_shape,
       input_dtype=source.input_dtype,
       skip_bad=config.on_bad_example == 'skip',
+      sliced=source.sliced,
     )
     folds = [
       _plan_shards(source, rows, self._template(fold, folder))
@@ -217,7 +223,7 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     ]
     shards = list(itertools.chain.from_iterable(folds))
     workers.clear(folder, shards)
-    with tqdm.tqdm(total=len(source.ids), desc='Preparing', unit=' examples') as bar:
+    with tqdm.tqdm(total=len(source.ids), desc='Preparing', unit=' tracks') as bar:
       written = workers.write_shards(shards, reader, config.decode_seconds, bar.update)
     skipped = sorted(itertools.chain.from_iterable(w.skipped for w in written))
     _check_skipped(skipped, len(source.ids), config.max_skipped)
@@ -228,7 +234,7 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       infos.append(
         tfds.core.SplitInfo(
           name=f'fold_{fold}',
-          shard_lengths=[w.num_examples for w in of_fold],
+          shard_lengths=[w.num_records for w in of_fold],
           num_bytes=sum(w.num_bytes for w in of_fold),
           filename_template=self._template(fold, folder),
         )

@@ -160,6 +160,8 @@ def tf_batches(
   """
   index, frame_bytes = prepared.index, prepared.frame_bytes
   num_classes = index.labels.shape[1]
+  # TensorFlow decodes no padded float16.
+  stored_dtype = 'uint16' if prepared.input_dtype == 'float16' else prepared.input_dtype
 
   def read(step):
     rows, starts, lengths, time = plan(int(step))
@@ -186,7 +188,8 @@ def tf_batches(
       tf.reshape(starts, [-1]) * frame_bytes,
       tf.reshape(lengths, [-1]) * frame_bytes,
     )
-    inputs = tf.io.decode_raw(frames, prepared.input_dtype, fixed_length=time * frame_bytes)
+    inputs = tf.io.decode_raw(frames, stored_dtype, fixed_length=time * frame_bytes)
+    inputs = tf.bitcast(inputs, prepared.input_dtype)
     labels = tf.io.decode_raw(parsed['labels'], tf.uint8, fixed_length=num_classes)
     return {
       'inputs': tf.cast(

@@ -14,8 +14,9 @@ import numpy as np
 
 from musicjax.errors import DataError
 
-# Decoded examples that go through the features at once and are held in memory for it.
-FEATURE_BATCH = 32
+# Decoded examples that go through the features at once and are held in memory for it: so many, and
+# no more once they have so many bytes.
+FEATURE_BATCH, FEATURE_BYTES = 32, 1 << 26
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +35,15 @@ class Source:
     groups: [n] str; a group (track, artist, cover) never lies on both sides of a split.
     labels: [n, classes] bool.
     label_names: one name a class.
-    input_shape: of one example, time first, None where it varies: `(None, 768)`.
+    input_shape: of one record, time first, None where it varies: `(None, 768)`.
     input_dtype: of the stored records.
     keys: [n] what `decode` needs to find an example: a path, or a number.
     decode: key -> array, the example or what `features` makes it from; raises DataError.
     features: arrays of `decode` -> inputs, in order, with an input that does not depend on its
       company; None where `decode` gives the inputs.
     official_folds: [n] int folds that come with the data and win; None where there are none.
+    sliced: an id stands for a track of several examples, its slices, along a leading axis of what
+      `features` (`decode`, where there are none) returns.
   """
 
   name: str
@@ -57,6 +60,7 @@ class Source:
   decode: Callable[[Any], np.ndarray]
   features: Callable[[list[np.ndarray]], list[np.ndarray]] | None = None
   official_folds: np.ndarray | None = None
+  sliced: bool = False
 
 
 def read(
@@ -77,6 +81,19 @@ def read(
       inputs = iter(features([result for result in results if isinstance(result, np.ndarray)]))
       results = [next(inputs) if isinstance(r, np.ndarray) else r for r in results]
     yield from zip(batch, results, strict=True)
+
+
+def manifest(names: Iterable[str], paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+  """Returns (name, bytes, mtime in ns) a file; -1 where there is none to be seen."""
+
+  def entry(name, path):
+    try:
+      status = path.stat()
+      return name, status.st_size, status.st_mtime_ns
+    except OSError:
+      return name, -1, -1
+
+  return tuple(map(entry, names, paths))
 
 
 def find_files(path: Path, extensions: Sequence[str]) -> list[Path]:

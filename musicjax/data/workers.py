@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from array_record.python import array_record_module
 
-from musicjax.data.source import FEATURE_BATCH
+from musicjax.data.records import serialize_example
+from musicjax.data.source import FEATURE_BATCH, FEATURE_BYTES
 from musicjax.errors import DataError
 
 _TICK = 0.25  # Seconds between looks at the clock.
@@ -46,6 +47,7 @@ class Reader:
   input_shape: tuple[int | None, ...]
   input_dtype: str
   skip_bad: bool
+  sliced: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +70,13 @@ class Written:
   """What a shard came to hold; kept beside it.
 
   Attributes:
-    num_examples: in the shard.
+    num_records: in the shard; a track has one a slice.
     num_bytes: of its records.
     skipped: (id, reason) of examples left out.
     time_limit: seconds an example had that was left out for taking longer; 0 where there is none.
   """
 
-  num_examples: int
+  num_records: int
   num_bytes: int
   skipped: Sequence[tuple[str, str]]
   time_limit: float
@@ -271,34 +273,25 @@ def _write_shard(
   temporary = shard.path.with_name(f'{shard.path.name}.{os.getpid()}.tmp')
   writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), 'group_size:1')
   skipped = {position: reason for position, (reason, _) in excluded.items()}
-  num_bytes = 0
-  for start in range(0, len(shard.ids), FEATURE_BATCH):
-    decoded = {}
-    for position in range(start, min(start + FEATURE_BATCH, len(shard.ids))):
-      if position in excluded:
-        continue
-      say(position)
-      try:
-        decoded[position] = reader.decode(shard.keys[position])
-      except DataError as error:
-        if not reader.skip_bad:
-          raise
-        skipped[position] = str(error)
-    say(_DECODED)
+  num_records, num_bytes = 0, 0
+  positions = (p for p in range(len(shard.ids)) if p not in excluded)
+  while decoded := _decode(shard, positions, reader, skipped, say):
     inputs = list(decoded.values())
-    if reader.features and inputs:
+    if reader.features:
       inputs = reader.features(inputs)
     for position, array in zip(decoded, inputs, strict=True):
-      _check(array, reader, shard.name(position))
-      identity = shard.ids[position].encode()
-      record = serialize_example({
-        'id': identity,
-        'track': identity,
-        'inputs': array.tobytes(),
-        'labels': shard.labels[position].tobytes(),
-      })  # fmt: skip
-      writer.write(record)
-      num_bytes += len(record)
+      track = shard.ids[position]
+      ids = [f'{track}#{n:04d}' for n in range(len(array))] if reader.sliced else [track]
+      for identity, one in zip(ids, array if reader.sliced else [array], strict=True):
+        _check(one, reader, shard.name(position))
+        record = serialize_example({
+          'id': identity.encode(),
+          'track': track.encode(),
+          'inputs': one.tobytes(),
+          'labels': shard.labels[position].tobytes(),
+        })  # fmt: skip
+        writer.write(record)
+        num_records, num_bytes = num_records + 1, num_bytes + len(record)
   try:
     writer.close()
   except RuntimeError as error:  # Of all that was written: the disk is full, for one.
@@ -306,7 +299,7 @@ def _write_shard(
   _write_durably(
     _beside(shard.path),
     Written(
-      num_examples=len(shard.ids) - len(skipped),
+      num_records=num_records,
       num_bytes=num_bytes,
       skipped=[(shard.ids[position], skipped[position]) for position in sorted(skipped)],
       time_limit=max((limit for _, limit in excluded.values()), default=0),
@@ -315,6 +308,35 @@ def _write_shard(
   with temporary.open('rb') as file:
     os.fsync(file.fileno())
   temporary.rename(shard.path)
+
+
+def _decode(
+  shard: Shard,
+  positions: Iterator[int],
+  reader: Reader,
+  skipped: dict[int, str],
+  say: Callable[[int], Any],
+) -> dict[int, np.ndarray]:
+  """Returns the next examples by position, as many as go through the features at once.
+
+  Raises:
+    DataError: an example cannot be read and is not to be left out; else it is put into `skipped`.
+  """
+  decoded, num_bytes = {}, 0
+  for position in positions:
+    say(position)
+    try:
+      decoded[position] = reader.decode(shard.keys[position])
+    except DataError as error:
+      if not reader.skip_bad:
+        raise
+      skipped[position] = str(error)
+      continue
+    num_bytes += decoded[position].nbytes
+    if len(decoded) == FEATURE_BATCH or num_bytes >= FEATURE_BYTES:
+      break
+  say(_DECODED)
+  return decoded
 
 
 def _check(array: np.ndarray, reader: Reader, name: str) -> None:
@@ -368,25 +390,3 @@ def _write_durably(path: Path, what: Written) -> None:
     file.flush()
     os.fsync(file.fileno())
   temporary.rename(path)
-
-
-def serialize_example(features: Mapping[str, bytes]) -> bytes:
-  """A `tf.train.Example` of a byte string a feature, without TensorFlow.
-
-  Its schema, all fields of which are length-delimited: Example {features = 1},
-  Features {map<string, Feature> feature = 1}, Feature {bytes_list = 1}, BytesList {value = 1}.
-  """
-  entries = b''
-  for name in sorted(features):
-    feature = _field(1, _field(1, features[name]))
-    entries += _field(1, _field(1, name.encode()) + _field(2, feature))
-  return _field(1, entries)
-
-
-def _field(number: int, payload: bytes) -> bytes:
-  """Tag, length as a varint, payload."""
-  length, size = b'', len(payload)
-  while size > 127:
-    length += bytes([size & 127 | 128])
-    size >>= 7
-  return bytes([number << 3 | 2]) + length + bytes([size]) + payload

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from musicjax.data import array_records, workers
+from musicjax.data import array_records, records
 from tests.data import fragile
 
 
@@ -19,7 +19,7 @@ def test_examples_are_serialised_as_by_tfds(text, frames):
   inputs = np.arange(3 * frames, dtype=np.float32).reshape(frames, 3)
   labels = (np.arange(5) % 2).astype(np.uint8)
   example = {'id': text, 'track': text[:1], 'inputs': inputs, 'labels': labels}
-  serialised = workers.serialize_example({
+  serialised = records.serialize_example({
     'id': text.encode(),
     'track': text[:1].encode(),
     'inputs': inputs.tobytes(),

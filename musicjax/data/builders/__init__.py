@@ -1,5 +1,8 @@
 """Datasets, one module each: `load(config) -> Source` and `read_inputs(paths, shape, parameters)`.
 
+`read_inputs` yields a path's inputs, or its DataError; for a sliced dataset an iterator over the
+slices of the path, which raises it.
+
 A dataset with fields of its own in `config.dataset` names them in `FIELDS`; they must be given.
 A dataset with a submission format of its own also has `submission_inputs(data_dir)` and
 `format_submission(names, scores)`.

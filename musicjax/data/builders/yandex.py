@@ -8,7 +8,6 @@ Files of tracks that no table names are left alone.
 
 import collections
 import concurrent.futures
-import contextlib
 import csv
 import functools
 import io
@@ -16,7 +15,6 @@ import itertools
 import math
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +22,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from musicjax.data.source import Source, find_files
+from musicjax.data import tables
+from musicjax.data.source import Source, find_files, manifest
 from musicjax.errors import DataError, quoted
 
 _READERS = 8  # Threads; reading .npy files waits for the disk, not for Python.
@@ -54,7 +53,7 @@ def load(config) -> Source:
     name='yandex',
     preparation='float32',
     parameters={},
-    manifest=_manifest(paths),
+    manifest=manifest((path.name for path in paths), paths),
     ids=tracks,
     groups=tracks,
     labels=labels,
@@ -104,33 +103,9 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     DataError: the file is no CSV table with these columns, or a track is no file name or is there
       twice.
   """
-  with _opened(path) as file:
-    content = file.read()
-  reader = None
-  try:
-    reader = csv.reader(io.StringIO(content.decode('utf-8-sig'), newline=''), strict=True)
-    lines = [(reader.line_num, row) for row in reader if row]
-  except (UnicodeDecodeError, csv.Error) as error:
-    line = f'line {reader.line_num}: ' if reader else ''
-    raise DataError(f'{path}: {line}expected a UTF-8 CSV table, found: {error}') from None
-  if not lines:
-    raise DataError(f'{path}: expected a UTF-8 CSV table, found no text')
-  (_, header), *lines = lines
-  if any(header.count(column) != 1 for column in columns):
-    raise DataError(f'{path}: expected columns {list(columns)}, found {quoted(header)}')
-  if not lines:
-    raise DataError(f'{path}: expected at least one row, found none')
-
-  positions = [header.index(column) for column in columns]
   rows, seen = [], set()
-  for line, cells in lines:
-    if len(cells) != len(header):
-      raise DataError(
-        f'{path}: line {line}: expected {len(header)} cells as in the first line, found '
-        f'{len(cells)}; a cell with commas needs quotes'
-      )
-    rows.append(tuple(cells[position] for position in positions))
-    track = rows[-1][0]
+  for line, cells in tables.read(path, columns):
+    track = cells[0]
     fits = _NAME.fullmatch(track) and len(track.encode()) <= _MAX_NAME_BYTES
     if not fits or track != track.strip():
       raise DataError(
@@ -142,6 +117,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
         f'{path}: line {line}: expected every track once, found {quoted(track)} twice'
       )
     seen.add(track)
+    rows.append(cells)
   return rows
 
 
@@ -179,7 +155,7 @@ def _multi_hot(
 
 def _read_names(path: Path) -> tuple[str, ...]:
   """Returns the tag names of `tags.txt`."""
-  with _opened(path) as file:
+  with tables.opened(path) as file:
     content = file.read()
   try:
     text = content.decode('utf-8-sig')
@@ -194,19 +170,6 @@ def _read_names(path: Path) -> tuple[str, ...]:
       f'{found}' + (f', one of them {quoted(odd[0])}' if odd else '')
     )
   return names
-
-
-def _manifest(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
-  """Returns (name, bytes, mtime in ns) a file; -1 where there is none to be seen."""
-
-  def entry(path):
-    try:
-      status = path.stat()
-      return path.name, status.st_size, status.st_mtime_ns
-    except OSError:
-      return path.name, -1, -1
-
-  return tuple(map(entry, paths))
 
 
 def _embedding_width(paths: Sequence[Path]) -> int:
@@ -257,7 +220,7 @@ def read_embedding(path: Path, width: int | None = None) -> np.ndarray:
   Raises:
     DataError: the file is missing or holds something else.
   """
-  with _opened(path) as file:
+  with tables.opened(path) as file:
     shape, fortran_order, dtype, start = _read_header(path, file)
     if dtype != np.float32 or len(shape) != 2:
       found = f'{str(dtype)[:80]} {quoted(list(shape))}'
@@ -298,23 +261,3 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.
     found = ' '.join(str(error).split()) or type(error).__name__
     raise DataError(f'{path}: expected a .npy file, found: {found[:100]}') from None
   return shape, fortran_order, dtype, text.tell()
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-  """Opens a file, and nothing that could keep its reader waiting.
-
-  Raises:
-    DataError: it is missing, is no file, cannot be read, or does not fit into memory.
-  """
-  try:
-    if not stat.S_ISREG(path.stat().st_mode):
-      raise DataError(f'{path}: expected a file, found a folder or device')
-    with path.open('rb') as file:
-      yield file
-  except FileNotFoundError:
-    raise DataError(f'{path}: not found') from None
-  except OSError as error:
-    raise DataError(f'{path}: cannot be read: {error.strerror or error}') from None
-  except MemoryError:
-    raise DataError(f'{path}: expected a file that fits into memory') from None
