@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from musicjax.data import array_records, records
+from musicjax.data import array_records, records, workers
 from tests.data import fragile
 
 
@@ -60,6 +60,20 @@ def test_a_program_without_a_main_guard_ends_and_says_so(tmp_path):
   assert result.returncode == 1
   assert 'RuntimeError: the program prepares data as it is imported' in result.stderr
   assert not fragile.decoded(tmp_path / 'raw')
+
+
+def test_long_examples_do_not_wait_for_a_full_batch(tmp_path, monkeypatch):
+  folder = fragile.write(tmp_path / 'raw', 'ok', 'bad', 'ok', 'ok', 'bad', 'ok')
+  paths = sorted(folder.glob('[0-9]*'))
+  names = [path.name for path in paths]
+  shard = workers.Shard(tmp_path / 'shard', names, paths, np.ones((6, 1)))
+  reader = workers.Reader(fragile.decode, None, (None, 2), 'float32', True)
+  monkeypatch.setattr(workers, 'FEATURE_BYTES', 25)  # Examples have 8, 24, 8 and 24.
+  positions, skipped, said = iter(range(6)), {}, []
+  batches = [list(workers._decode(shard, positions, reader, skipped, said.append)) for _ in '123']
+  assert batches == [[0, 2], [3, 5], []]
+  assert list(skipped) == [1, 4]
+  assert said == [0, 1, 2, -1, 3, 4, 5, -1, -1]
 
 
 def test_workers_import_neither_tensorflow_nor_jax():
