@@ -29,14 +29,15 @@ def quoted(found: object, limit: int = 80) -> str:
 
 _MENDABLE = (ConfigError, DataError, PermissionError, FileExistsError, NotADirectoryError)
 _STOPPED = (FloatingPointError, StorageError)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def exit_line(error: BaseException) -> tuple[int, str] | None:
   """Returns the exit code and the one line that tells of an error; None for one of the program."""
-  if isinstance(error, _MENDABLE):
+  number = error.errno if isinstance(error, OSError) else None
+  if isinstance(error, _MENDABLE) or number == errno.EROFS:
     code, kind = 2, 'error'
-  elif isinstance(error, _STOPPED) or (isinstance(error, OSError) and error.errno in _FULL):
+  elif isinstance(error, _STOPPED) or number in FULL:
     code, kind = 1, 'stopped'
   else:
     return None
