@@ -1,6 +1,9 @@
 """Errors a user can mend: the program prints their one line and ends."""
 
+import contextlib
 import errno
+from collections.abc import Iterator
+from pathlib import Path
 
 
 class ConfigError(ValueError):
@@ -29,7 +32,19 @@ def quoted(found: object, limit: int = 80) -> str:
 
 _MENDABLE = (ConfigError, DataError, PermissionError, FileExistsError, NotADirectoryError)
 _STOPPED = (FloatingPointError, StorageError)
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def told_of_full_disk(path: Path, *others: type[Exception]) -> Iterator[None]:
+  """Raises StorageError for what a disk refuses, and for `others`, of what writes to `path`."""
+  try:
+    yield
+  except (OSError, *others) as error:
+    if isinstance(error, OSError) and error.errno not in (*_FULL, errno.EIO):
+      raise
+    told = error.strerror if isinstance(error, OSError) else error
+    raise StorageError(f'{path} cannot be written: {told}') from error
 
 
 def exit_line(error: BaseException) -> tuple[int, str] | None:
@@ -37,7 +52,7 @@ def exit_line(error: BaseException) -> tuple[int, str] | None:
   number = error.errno if isinstance(error, OSError) else None
   if isinstance(error, _MENDABLE) or number == errno.EROFS:
     code, kind = 2, 'error'
-  elif isinstance(error, _STOPPED) or number in FULL:
+  elif isinstance(error, _STOPPED) or number in _FULL:
     code, kind = 1, 'stopped'
   else:
     return None

@@ -2,13 +2,12 @@
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from musicjax.config import check
-from musicjax.errors import ConfigError, StorageError, quoted
+from musicjax.errors import ConfigError, quoted, told_of_full_disk
 from musicjax.fields import flatten
 from musicjax.sharding import is_main_process
 
@@ -235,7 +234,7 @@ def append_evaluation(workdir: Path, row: dict[str, float]) -> None:
   if not is_main_process():
     return
   path = workdir / 'metrics.jsonl'
-  with _told_of_full_disk(path), path.open('a', encoding='utf-8') as file:
+  with told_of_full_disk(path), path.open('a', encoding='utf-8') as file:
     file.write(json.dumps(finite(row), allow_nan=False) + '\n')
 
 
@@ -328,20 +327,10 @@ def write_text(path: Path, text: str) -> None:
     StorageError: if the disk is full.
   """
   temporary = path.with_name(path.name + '.tmp')
-  with _told_of_full_disk(path):
+  with told_of_full_disk(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary.open('w', encoding='utf-8', newline='') as file:
       file.write(text)
       file.flush()
       os.fsync(file.fileno())
     temporary.replace(path)
-
-
-@contextlib.contextmanager
-def _told_of_full_disk(path: Path) -> Iterator[None]:
-  try:
-    yield
-  except OSError as error:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-      raise
-    raise StorageError(f'{path} cannot be written: {error.strerror}') from error

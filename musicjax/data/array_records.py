@@ -27,7 +27,7 @@ from tensorflow_datasets.core import dataset_builder
 
 from musicjax.data import builders, splits, workers
 from musicjax.data.source import Source
-from musicjax.errors import DataError
+from musicjax.errors import DataError, told_of_full_disk
 
 _FORMAT = 1  # Raised when records, index or fold assignment change their meaning.
 # Shards are what workers share out among them and what a killed preparation keeps: many, not tiny.
@@ -100,6 +100,7 @@ def prepare(config) -> Prepared:
 
   Raises:
     ConfigError, DataError: what the dataset module, the splits or a raw file object to.
+    StorageError: the disk is full; the same call goes on once there is room.
   """
   source = builders.module(config.dataset.name).load(config)
   name = _dataset_name(source, config)
@@ -110,7 +111,8 @@ def prepare(config) -> Prepared:
       builder = make_builder()  # Sees what another process has done.
       if not builder.data_path.exists():
         print(f'preparing {len(source.ids)} tracks in {builder.data_path}', flush=True)
-        builder.download_and_prepare()
+        with told_of_full_disk(Path(builder.data_path)):
+          builder.download_and_prepare()
     builder = make_builder()
   prepared = _open(builder, source)
   _check_skipped(prepared.skipped, len(source.ids), config.max_skipped)

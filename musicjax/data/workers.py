@@ -10,6 +10,7 @@ Worker processes import this module, so it imports neither JAX nor TensorFlow.
 import collections
 import ctypes
 import dataclasses
+import functools
 import json
 import multiprocessing
 import os
@@ -26,7 +27,7 @@ import numpy as np
 from array_record.python import array_record_module
 
 from musicjax.data.source import FEATURE_BATCH
-from musicjax.errors import DataError
+from musicjax.errors import DataError, StorageError, told_of_full_disk
 
 _TICK = 0.25  # Seconds between looks at the clock.
 _EXAMPLES_A_WORKER = 32  # Fewer are not worth the start of another process.
@@ -95,7 +96,8 @@ def write_shards(
     what each shard holds.
 
   Raises:
-    DataError: an example cannot be read and is not to be left out; a shard cannot be written.
+    DataError: an example cannot be read and is not to be left out; workers die.
+    StorageError: the disk is full.
     RuntimeError: a mistake in the dataset's module, with its traceback.
   """
   waiting = collections.deque()
@@ -247,10 +249,11 @@ def _work(pipe: connection.Connection, parent: int) -> None:
     while True:
       pipe.send(_READY)
       shard, excluded = pipe.recv()
-      _write_shard(shard, excluded, reader, pipe.send)
+      with told_of_full_disk(shard.path):
+        _write_shard(shard, excluded, reader, pipe.send)
   except (EOFError, ConnectionError):
     pass
-  except DataError as error:
+  except (DataError, StorageError) as error:
     pipe.send(error)
   except Exception:
     pipe.send(RuntimeError(f'in a worker process:\n{traceback.format_exc()}'))
@@ -265,11 +268,14 @@ def _write_shard(
   """Writes a shard and what it holds; the shard takes its name last.
 
   Raises:
-    DataError: an example cannot be read and is not to be left out, or the shard not be written.
+    DataError: an example cannot be read and is not to be left out.
+    StorageError: the shard cannot be written.
   """
   shard.path.unlink(missing_ok=True)
   temporary = shard.path.with_name(f'{shard.path.name}.{os.getpid()}.tmp')
-  writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), 'group_size:1')
+  refused = functools.partial(told_of_full_disk, temporary, RuntimeError)
+  with refused():
+    writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), 'group_size:1')
   skipped = {position: reason for position, (reason, _) in excluded.items()}
   num_bytes = 0
   for start in range(0, len(shard.ids), FEATURE_BATCH):
@@ -297,12 +303,11 @@ def _write_shard(
         'inputs': array.tobytes(),
         'labels': shard.labels[position].tobytes(),
       })  # fmt: skip
-      writer.write(record)
+      with refused():
+        writer.write(record)
       num_bytes += len(record)
-  try:
+  with refused():  # Mostly it tells here of all that it wrote.
     writer.close()
-  except RuntimeError as error:  # Of all that was written: the disk is full, for one.
-    raise DataError(f'{temporary}: cannot be written: {error}') from None
   _write_durably(
     _beside(shard.path),
     Written(
