@@ -263,7 +263,8 @@ def test_files_of_another_layout_are_cleared_away(tmp_path):
   assert len(result.index.ids) == 11
   names = {path.name for path in result.directory.iterdir()}
   shards = {f'musicjax-fold_{fold}.array_record-00000-of-00001' for fold in range(3)}
-  assert names == shards | {'index.npz', 'skipped.csv', 'dataset_info.json', 'features.json'}
+  ours = {'index.npz', 'skipped.csv', 'sizes.json'}
+  assert names == shards | ours | {'dataset_info.json', 'features.json'}
 
 
 def test_shards_do_not_depend_on_the_number_of_cpus(tmp_path, monkeypatch):
