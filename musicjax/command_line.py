@@ -52,6 +52,8 @@ def _explain(error: Exception, arguments: str) -> ConfigError:
   """Returns the error of the flags with its place; `arguments` are joined by NUL."""
   kind = '' if isinstance(error, flags.Error) else f'{type(error).__name__} by flags: '
   if not (given := re.search(r'\0--?config[=\0]([^\0]*)', arguments)):
+    if field := re.search(r'\0--?(?:no)?(config\.[^=\0]*)', arguments):
+      return ConfigError(f'--{field[1]} needs --config=FILE, with the fields the run was given')
     return ConfigError(f'{kind}{error}')
   path = given[1].split(':')[0]
   if not Path(path).is_file():

@@ -1,6 +1,9 @@
 """Errors a user can mend: the program prints their one line and ends."""
 
+import contextlib
 import errno
+from collections.abc import Iterator
+from pathlib import Path
 
 
 class ConfigError(ValueError):
@@ -32,11 +35,24 @@ _STOPPED = (FloatingPointError, StorageError)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+@contextlib.contextmanager
+def told_of_full_disk(path: Path, *others: type[Exception]) -> Iterator[None]:
+  """Raises StorageError for what a disk refuses, and for `others`, of what writes to `path`."""
+  try:
+    yield
+  except (OSError, *others) as error:
+    if isinstance(error, OSError) and error.errno not in (*_FULL, errno.EIO):
+      raise
+    told = error.strerror if isinstance(error, OSError) else error
+    raise StorageError(f'{path} cannot be written: {told}') from error
+
+
 def exit_line(error: BaseException) -> tuple[int, str] | None:
   """Returns the exit code and the one line that tells of an error; None for one of the program."""
-  if isinstance(error, _MENDABLE):
+  number = error.errno if isinstance(error, OSError) else None
+  if isinstance(error, _MENDABLE) or number == errno.EROFS:
     code, kind = 2, 'error'
-  elif isinstance(error, _STOPPED) or (isinstance(error, OSError) and error.errno in _FULL):
+  elif isinstance(error, _STOPPED) or number in _FULL:
     code, kind = 1, 'stopped'
   elif isinstance(error, KeyboardInterrupt):
     return 130, 'interrupted: the same command goes on from the last checkpoint'

@@ -68,11 +68,11 @@ def main(config: ConfigDict | None) -> None:
     raise ConfigError(f'--inputs: {missing[0]} does not exist')
   from musicjax import workdir as workdir_lib
 
-  workdir = Path(FLAGS.workdir)
-  if FLAGS.mode == 'train':
-    workdir_lib.check_writable(workdir, '--workdir')
-  else:
+  workdir, mode = Path(FLAGS.workdir), FLAGS.mode
+  if mode != 'train':
     config = workdir_lib.read_config(workdir, config)
+  if mode != 'evaluate':
+    workdir_lib.check_writable(workdir / {'predict': 'predictions'}.get(mode, ''), '--workdir')
   if config.prepared_dir and not Path(config.prepared_dir).exists():
     workdir_lib.check_writable(Path(config.prepared_dir), 'config.prepared_dir')
 
@@ -80,9 +80,9 @@ def main(config: ConfigDict | None) -> None:
   from musicjax import evaluate, predict, processes, train
 
   with processes.ending_together():
-    if FLAGS.mode == 'train':
+    if mode == 'train':
       train.train_and_evaluate(config, workdir)
-    elif FLAGS.mode == 'evaluate':
+    elif mode == 'evaluate':
       scores = workdir_lib.finite(evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint))
       train.say(json.dumps(scores, indent=2))
     else:

@@ -34,7 +34,7 @@ def predict(workdir: Path, config: ConfigDict, checkpoint: str, inputs: list[str
     DataError: for the first file that cannot be read.
   """
   system.check(config)
-  dataset = workdir_lib.read_json(workdir / 'dataset.json')
+  dataset = workdir_lib.read_dataset(workdir)
   module = builders.module(dataset['name'])
   if inputs:
     paths = [Path(path) for path in inputs]

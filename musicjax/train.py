@@ -75,6 +75,8 @@ def _train_and_evaluate(
   saved = until_the_end.enter_context(
     contextlib.closing(Checkpoints(workdir / 'checkpoints', read_only=False))
   )
+  if saved.latest_step is None:
+    workdir_lib.check_untrained(workdir)
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   processes.check_shared(workdir / 'dataset.json')
   first_step = saved.latest_step or 0

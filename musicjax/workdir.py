@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import math
@@ -17,7 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from musicjax.config import check
-from musicjax.errors import ConfigError, StorageError
+from musicjax.errors import ConfigError, quoted, told_of_full_disk
 from musicjax.fields import flatten
 from musicjax.sharding import is_main_process
 
@@ -30,6 +29,11 @@ _FREE_FIELDS = frozenset({
   'data_dir', 'prepared_dir', 'decode_seconds', 'max_skipped', 'num_epochs', 'num_train_steps',
   'log_every_steps', 'profile_steps', 'report_checkpoint',
 })  # fmt: skip
+
+_OF_DATASET = (
+  'name', 'fingerprint', 'label_names', 'input_shape', 'input_dtype', 'parameters', 'statistics',
+  'support',
+)  # fmt: skip
 
 
 def check_writable(folder: Path, field: str) -> None:
@@ -63,10 +67,14 @@ def describe(
     of_training: () -> {statistics, support} of the training fold; called where the workdir is new.
 
   Raises:
-    ConfigError: listing what differs from the run that owns the workdir.
+    ConfigError: listing what differs from the run that owns the workdir, or naming what of that
+      run's files is missing.
   """
-  if (workdir / 'dataset.json').exists():
+  exist = [(workdir / name).exists() for name in ('config.json', 'dataset.json')]
+  trained = any(path.name.isdecimal() for path in workdir.glob('checkpoints/*'))
+  if trained or any(exist):
     _check_config(workdir, config, _FREE_FIELDS)
+  if trained or exist[1]:  # A config alone is what a start left that was killed.
     return read_dataset(workdir, prepared)
   return {
     'name': config.dataset.name,
@@ -114,14 +122,29 @@ def claim(
   write_json(workdir / 'dataset.json', dataset)
 
 
-def read_dataset(workdir: Path, prepared: 'Prepared') -> dict[str, Any]:
+def check_untrained(workdir: Path) -> None:
+  """Refuses to start from zero where a run was: for a workdir without a checkpoint.
+
+  Up to two evaluations are written before the first checkpoint is whole, so they refuse nothing.
+
+  Raises:
+    ConfigError: if the workdir has checkpoints no more.
+  """
+  steps = [step for step, _ in _evaluations(workdir)]
+  complete = (workdir / 'metrics.json').exists()
+  if complete or len(steps) > 2:
+    last = max([*steps, *([_read_final(workdir)['steps']] if complete else [])])
+    raise ConfigError(f'checkpoints: none in {workdir}, but it has evaluations up to step {last}')
+
+
+def read_dataset(workdir: Path, prepared: 'Prepared | None' = None) -> dict[str, Any]:
   """Returns what `dataset.json` holds.
 
   Raises:
-    ConfigError: if the run was on another dataset.
+    ConfigError: if it does not hold that, or the run was on another dataset than `prepared`.
   """
-  dataset = read_json(workdir / 'dataset.json')
-  if dataset['fingerprint'] != prepared.fingerprint:
+  dataset = _read_object(workdir / 'dataset.json', _OF_DATASET)
+  if prepared and dataset['fingerprint'] != prepared.fingerprint:
     raise ConfigError(
       f'workdir {workdir} belongs to another run: dataset: {dataset["fingerprint"]} there, '
       f'{prepared.fingerprint} here'
@@ -138,12 +161,19 @@ def final_metrics(workdir: Path, steps: int) -> dict[str, Any] | None:
   path = workdir / 'metrics.json'
   if not path.exists():
     return None
-  final = read_json(path)
+  final = _read_final(workdir)
   if steps < final['steps']:
     raise ConfigError(
       f'num_train_steps: expected at least the {final["steps"]} done in {workdir}, found {steps}'
     )
   return final if final['num_train_steps'] == steps else None
+
+
+def _read_final(workdir: Path) -> dict[str, Any]:
+  final = _read_object(workdir / 'metrics.json', ('steps', 'num_train_steps'))
+  if not isinstance(final['steps'], int):
+    raise ConfigError(f'{workdir}/metrics.json: steps: expected a number, found {final["steps"]!r}')
+  return final
 
 
 def read_config(workdir: Path, given: ConfigDict | None) -> ConfigDict:
@@ -161,7 +191,10 @@ def read_config(workdir: Path, given: ConfigDict | None) -> ConfigDict:
       raise ConfigError(f'workdir: {workdir} holds no run (no {name})')
   if given is None:
     config = ConfigDict(_read_fields(workdir))
-    check(config)
+    try:
+      check(config)
+    except ConfigError as error:
+      raise ConfigError(f'{workdir}/config.json: {error}') from error
     return config
   # Padding and batches of a score are no part of what was trained.
   _check_config(workdir, given, _FREE_FIELDS | {'eval_batch_size'})
@@ -184,21 +217,34 @@ def _check_config(workdir: Path, config: ConfigDict, free: Collection[str]) -> N
 
 def _read_fields(workdir: Path) -> dict[str, Any]:
   fields = read_json(workdir / 'config.json')
-  if not isinstance(fields, dict):
-    raise ConfigError(f'{workdir}/config.json: expected fields, found {type(fields).__name__}')
+  if not isinstance(fields, dict) or not fields:
+    raise ConfigError(
+      f'{workdir}/config.json: expected the fields of a run, found {quoted(fields)}'
+    )
   return fields
+
+
+def _read_object(path: Path, names: Sequence[str]) -> dict[str, Any]:
+  found = read_json(path)
+  if not isinstance(found, dict):
+    raise ConfigError(f'{path}: expected {", ".join(names)}, found {quoted(found)}')
+  if missing := [name for name in names if name not in found]:
+    raise ConfigError(f'{path}: expected {", ".join(names)}, found no {", ".join(missing)}')
+  return found
 
 
 def read_json(path: Path) -> Any:
   """Returns what a file holds.
 
   Raises:
-    ConfigError: it is no JSON.
+    ConfigError: it is no JSON, or not there.
   """
   try:
     return json.loads(path.read_text(encoding='utf-8'))
   except ValueError as error:  # Of its bytes or of its syntax.
     raise ConfigError(f'{path}: expected JSON, found: {error}') from error
+  except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+    raise ConfigError(f'{path}: expected a file that a run wrote, found none') from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -211,7 +257,7 @@ def append_evaluation(workdir: Path, row: dict[str, float]) -> None:
   if not is_main_process():
     return
   path = workdir / 'metrics.jsonl'
-  with _told_of_full_disk(path), path.open('a', encoding='utf-8') as file:
+  with told_of_full_disk(path), path.open('a', encoding='utf-8') as file:
     file.write(json.dumps(finite(row), allow_nan=False) + '\n')
 
 
@@ -220,15 +266,17 @@ def cut_evaluations(workdir: Path, step: int) -> None:
   path = workdir / 'metrics.jsonl'
   if not is_main_process() or not path.exists():
     return
-  kept = []
-  for line in path.read_text(encoding='utf-8').splitlines():
-    try:
-      row = json.loads(line)
-    except json.JSONDecodeError:
-      continue  # Torn by a kill while it was written; the evaluation runs again.
-    if row['step'] <= step:
-      kept.append(line + '\n')
-  write_text(path, ''.join(kept))
+  write_text(path, ''.join(f'{line}\n' for done, line in _evaluations(workdir) if done <= step))
+
+
+def _evaluations(workdir: Path) -> list[tuple[int, str]]:
+  """Returns (step, line) of `metrics.jsonl`."""
+  path, found = workdir / 'metrics.jsonl', []
+  for line in path.read_text('utf-8', 'replace').splitlines() if path.exists() else ():
+    # Else it was torn by a kill while it was written; the evaluation runs again.
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+      found.append((int(json.loads(line)['step']), line))
+  return found
 
 
 def write_batch(workdir: Path, step: int, index: 'Index', plan: 'StepPlan') -> str:
@@ -302,20 +350,10 @@ def write_text(path: Path, text: str) -> None:
     StorageError: if the disk is full.
   """
   temporary = path.with_name(path.name + '.tmp')
-  with _told_of_full_disk(path):
+  with told_of_full_disk(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary.open('w', encoding='utf-8', newline='') as file:
       file.write(text)
       file.flush()
       os.fsync(file.fileno())
     temporary.replace(path)
-
-
-@contextlib.contextmanager
-def _told_of_full_disk(path: Path) -> Iterator[None]:
-  try:
-    yield
-  except OSError as error:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-      raise
-    raise StorageError(f'{path} cannot be written: {error.strerror}') from error

@@ -54,6 +54,11 @@ def test_without_a_config_there_is_none(parse):
   assert parse() is None
 
 
+def test_a_field_without_a_config_is_told_what_it_needs(parse):
+  with pytest.raises(ConfigError, match=r'^--config.data_dir needs --config=FILE, with the fields'):
+    parse('--workdir=W', '--mode=predict', '--config.data_dir=/x')
+
+
 REFUSED = [
   ('batchsize=3', r'config.batchsize: no such field \(nearest: config.batch_size\)$'),
   ('model.widht=3', r'config.model.widht: no such field \(nearest: config.model.width\)$'),
@@ -122,6 +127,11 @@ def test_a_variant_of_a_file_without_variants_is_refused(parse, tmp_path):
     (DataError('a.npy: no'), 'error: a.npy: no', 2),
     (FloatingPointError('step 7: loss is nan'), 'stopped: step 7: loss is nan', 1),
     (StorageError('checkpoint 7\ncannot be'), 'stopped: checkpoint 7 cannot be', 1),
+    (
+      OSError(errno.EROFS, os.strerror(errno.EROFS), 'W/a.csv'),
+      "error: [Errno 30] Read-only file system: 'W/a.csv'",
+      2,
+    ),
     (
       OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'W/a.png'),
       "stopped: [Errno 28] No space left on device: 'W/a.png'",

@@ -210,6 +210,17 @@ def test_a_workdir_of_another_config_is_refused_with_the_differences(trained):
   assert 'augment.mixup.alpha: 0.4 there, absent here' in str(error.value)
 
 
+def test_predictions_that_cannot_be_written_are_refused_before_any_is_made(trained, tmp_path):
+  for name in ('config.json', 'dataset.json'):
+    shutil.copy(trained / name, tmp_path / name)
+  (tmp_path / 'predictions').touch()
+  # There is no checkpoint: that would be told, had it been looked for.
+  told = run(f'--workdir={tmp_path}', '--mode=predict', code=2).stderr
+  assert told.startswith(
+    f'error: --workdir: expected a folder that can be written, found {tmp_path}'
+  )
+
+
 def test_a_missing_checkpoint_is_told_with_those_there_are(trained):
   result = run('--mode=evaluate', f'--workdir={trained}', '--checkpoint=17', code=2)
   assert "expected best, latest or one of [2], found '17'" in result.stderr

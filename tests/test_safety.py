@@ -11,7 +11,9 @@ from musicjax import workdir
 from musicjax.data.builders import yandex
 from musicjax.errors import ConfigError, DataError
 
-SOURCES = sorted(Path(musicjax.__file__).parent.rglob('*.py'))
+ROOT = Path(musicjax.__file__).parents[1]
+FOLDERS = ('musicjax', 'configs', 'launch', 'experiments')
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob('*.py'))
 MODULES = {
   'cloudpickle', 'dill', 'joblib', 'jsonpickle', 'marshal', 'pickle', 'shelve', 'torch',
 }  # fmt: skip
@@ -46,9 +48,11 @@ def dangers(source: str) -> list[str]:
 
 
 def test_no_source_can_unpickle_evaluate_or_unpack_data():
-  assert len(SOURCES) > 30
-  found = [(path.name, danger) for path in SOURCES for danger in dangers(path.read_text())]
-  assert not found
+  assert {path.relative_to(ROOT).parts[0] for path in SOURCES} == set(FOLDERS)
+  assert len(SOURCES) > 50
+  found = [(str(path), danger) for path in SOURCES for danger in dangers(path.read_text())]
+  # Its front end is measured beside ours; no file is read by it.
+  assert found == [(str(ROOT / 'experiments/benchmarks/front_end_worker.py'), 'torch')]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,3 +97,75 @@ def test_a_workdir_is_that_of_one_run_at_a_time(config, tmp_path):
     train.train_and_evaluate(config, tmp_path)
   assert not (tmp_path / 'config.json').exists()
   assert train.train_and_evaluate(config, tmp_path)['steps'] == 2
+
+
+DATASET = dict.fromkeys(workdir._OF_DATASET, 0) | {'fingerprint': 'a'}
+HERE = SimpleNamespace(fingerprint='a')
+
+
+def leave(folder, config, *names):
+  """Writes files of a run that had a config; returns the folder."""
+  contents = {'config.json': workdir._plain(config), 'dataset.json': DATASET}
+  for name in names:
+    if name in contents:
+      workdir.write_json(folder / name, contents[name])
+    else:
+      (folder / name).mkdir(parents=True)
+  return folder
+
+
+@pytest.mark.parametrize('other', ['dataset.json', 'checkpoints/7'])
+def test_another_config_is_refused_wherever_a_run_left_its_own(config, tmp_path, other):
+  leave(tmp_path, config, 'config.json', other)
+  config.batch_size *= 2
+  with pytest.raises(ConfigError, match=r'another run: batch_size: .* there, .* here'):
+    workdir.describe(tmp_path, config, HERE, dict)
+
+
+@pytest.mark.parametrize(
+  ('left', 'missing'),
+  [
+    (['dataset.json'], 'config.json'),
+    (['checkpoints/7'], 'config.json'),
+    (['config.json', 'checkpoints/7'], 'dataset.json'),
+  ],
+)
+def test_a_run_without_its_description_is_refused_by_name(config, tmp_path, left, missing):
+  leave(tmp_path, config, *left)
+  with pytest.raises(ConfigError, match=f'{missing}: expected a file that a run wrote'):
+    workdir.describe(tmp_path, config, HERE, dict)
+
+
+def test_a_start_that_was_killed_while_it_claimed_the_workdir_is_made_again(config, tmp_path):
+  leave(tmp_path, config, 'config.json', 'checkpoints')
+  prepared = SimpleNamespace(**DATASET)
+  assert workdir.describe(tmp_path, config, prepared, lambda: {'support': 3})['support'] == 3
+
+
+def test_what_a_file_of_the_workdir_lacks_is_named(config, tmp_path):
+  leave(tmp_path, config, 'config.json', 'dataset.json')
+  assert workdir.read_dataset(tmp_path, HERE) == DATASET
+  for name in ('config.json', 'dataset.json', 'metrics.json'):
+    (tmp_path / name).write_text('{}')
+  with pytest.raises(ConfigError, match=r'config.json: expected the fields of a run, found {}'):
+    workdir.describe(tmp_path, config, HERE, dict)
+  with pytest.raises(ConfigError, match=r'config.json: expected the fields of a run'):
+    workdir.read_config(tmp_path, None)
+  with pytest.raises(ConfigError, match=r'dataset.json: .* found no name, fingerprint'):
+    workdir.read_dataset(tmp_path)
+  with pytest.raises(ConfigError, match=r'metrics.json: .* found no steps'):
+    workdir.final_metrics(tmp_path, 1)
+
+
+def test_a_run_that_lost_its_checkpoints_does_not_start_from_zero(tmp_path):
+  workdir.check_untrained(tmp_path)
+  for step in (10, 20):  # A kill may come before the first checkpoint is whole.
+    workdir.append_evaluation(tmp_path, {'step': step})
+    workdir.check_untrained(tmp_path)
+  workdir.append_evaluation(tmp_path, {'step': 30})
+  with pytest.raises(ConfigError, match=f'none in {tmp_path}, but .* up to step 30$'):
+    workdir.check_untrained(tmp_path)
+  (tmp_path / 'metrics.jsonl').unlink()
+  workdir.write_json(tmp_path / 'metrics.json', {'steps': 40, 'num_train_steps': 40})
+  with pytest.raises(ConfigError, match=r'up to step 40$'):
+    workdir.check_untrained(tmp_path)

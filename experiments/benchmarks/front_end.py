@@ -68,7 +68,8 @@ def measure(subjects: list[str], folder: str, tunables: str) -> dict[str, np.nda
 
 
 def check(subjects: list[str], folder: str) -> None:
-  expected, *others = [np.load(Path(folder, f'{subject}.npy')) for subject in subjects]
+  paths = [Path(folder, f'{subject}.npy') for subject in subjects]
+  expected, *others = [np.load(path, allow_pickle=False) for path in paths]
   for subject, other in zip(subjects[1:], others, strict=True):
     difference = np.max(np.abs(other - expected)) / np.max(np.abs(expected))
     if not difference < 1e-4:

@@ -76,7 +76,8 @@ SUBJECTS = {
 
 def main():
   subject, folder = sys.argv[1], Path(sys.argv[2])
-  run = SUBJECTS[subject](np.load(folder / 'clips.npy'), np.load(folder / 'basis.npy'))
+  clips, basis = (np.load(folder / f'{n}.npy', allow_pickle=False) for n in ('clips', 'basis'))
+  run = SUBJECTS[subject](clips, basis)
   run()  # Compiles, or imports what is imported late.
   np.save(folder / f'{subject}.npy', run())
   print('ready', flush=True)

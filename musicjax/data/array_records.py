@@ -27,7 +27,7 @@ from tensorflow_datasets.core import dataset_builder
 
 from musicjax.data import builders, splits, workers
 from musicjax.data.source import Source
-from musicjax.errors import DataError
+from musicjax.errors import DataError, told_of_full_disk
 
 _FORMAT = 1  # Raised when records, index or fold assignment change their meaning.
 # Shards are what workers share out among them and what a killed preparation keeps: many, not tiny.
@@ -104,6 +104,7 @@ def prepare(config) -> Prepared:
 
   Raises:
     ConfigError, DataError: what the dataset module, the splits or a raw file object to.
+    StorageError: the disk is full; the same call goes on once there is room.
   """
   source = builders.module(config.dataset.name).load(config)
   name = _dataset_name(source, config)
@@ -114,7 +115,8 @@ def prepare(config) -> Prepared:
       builder = make_builder()  # Sees what another process has done.
       if not builder.data_path.exists():
         print(f'preparing {len(source.ids)} tracks in {builder.data_path}', flush=True)
-        builder.download_and_prepare()
+        with told_of_full_disk(Path(builder.data_path)):
+          builder.download_and_prepare()
     builder = make_builder()
   prepared = _open(builder, source)
   _check_skipped(prepared.skipped, len(source.ids), config.max_skipped)
@@ -249,6 +251,7 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     _write_index(index, folder / 'index.npz')
     with (folder / 'skipped.csv').open('w', newline='') as file:
       csv.writer(file).writerows([('id', 'reason'), *skipped])
+    (folder / 'sizes.json').write_text(json.dumps(_sizes(folder, [s.path for s in shards])))
 
   def _template(self, fold: int, folder: Path) -> tfds.core.ShardedFileTemplate:
     return tfds.core.ShardedFileTemplate(
@@ -354,19 +357,49 @@ def _write_index(index: Index, path: Path) -> None:
     np.savez_compressed(file, **dataclasses.asdict(index))
 
 
+def _sizes(folder: Path, shards: Sequence[Path]) -> dict[str, int]:
+  paths = (*shards, folder / 'index.npz', folder / 'skipped.csv')
+  return {path.name: path.stat().st_size for path in paths}
+
+
 def _open(builder: _FoldsBuilder, source: Source) -> Prepared:
-  with (builder.data_path / 'index.npz').open('rb') as file:
-    index = Index(**np.load(file, allow_pickle=False))
-  with Path(builder.data_path, 'skipped.csv').open(newline='') as file:
-    skipped = tuple(map(tuple, list(csv.reader(file))[1:]))
+  """Opens what is prepared.
+
+  Raises:
+    DataError: a file is not as it was written.
+  """
+  folder = Path(builder.data_path)
+  try:
+    index, skipped, records = _read(folder, list(map(Path, builder.shard_paths())))
+  except PermissionError:
+    raise
+  except Exception as error:  # Of zip, numpy, csv, JSON, ArrayRecord and the system.
+    told = ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+    raise DataError(f'{folder}: damaged: {told}; delete it and it is prepared again') from error
   return Prepared(
     fingerprint=builder.builder_config.name,
-    directory=Path(builder.data_path),
+    directory=folder,
     index=index,
-    records=array_record_data_source.ArrayRecordDataSource(builder.shard_paths()),
+    records=records,
     label_names=source.label_names,
     input_shape=source.input_shape,
     input_dtype=source.input_dtype,
     parameters=dict(source.parameters),
     skipped=skipped,
   )
+
+
+def _read(folder: Path, shards: Sequence[Path]) -> tuple[Any, ...]:
+  """Returns index, what was left out, and records; raises anything where they are damaged."""
+  if (folder / 'sizes.json').exists():  # Not in datasets of earlier versions.
+    expected = json.loads((folder / 'sizes.json').read_text())
+    for name, size in _sizes(folder, shards).items():
+      if size != expected[name]:
+        raise ValueError(f'{name}: expected {expected[name]} bytes, found {size}')
+  index = Index(**np.load(folder / 'index.npz', allow_pickle=False))
+  with (folder / 'skipped.csv').open(newline='') as file:
+    _, *skipped = ((identity, reason) for identity, reason in csv.reader(file))
+  records = array_record_data_source.ArrayRecordDataSource(list(map(os.fspath, shards)))
+  if not np.array_equal(np.sort(index.positions), np.arange(len(records))):
+    raise ValueError(f'expected {len(index.positions)} records, found {len(records)}')
+  return index, tuple(skipped), records

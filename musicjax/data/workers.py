@@ -10,6 +10,7 @@ Worker processes import this module, so it imports neither JAX nor TensorFlow.
 import collections
 import ctypes
 import dataclasses
+import functools
 import json
 import multiprocessing
 import os
@@ -27,7 +28,7 @@ from array_record.python import array_record_module
 
 from musicjax.data.records import serialize_example
 from musicjax.data.source import FEATURE_BATCH, FEATURE_BYTES
-from musicjax.errors import DataError
+from musicjax.errors import DataError, StorageError, told_of_full_disk
 
 _TICK = 0.25  # Seconds between looks at the clock.
 _EXAMPLES_A_WORKER = 32  # Fewer are not worth the start of another process.
@@ -97,7 +98,8 @@ def write_shards(
     what each shard holds.
 
   Raises:
-    DataError: an example cannot be read and is not to be left out; a shard cannot be written.
+    DataError: an example cannot be read and is not to be left out; workers die.
+    StorageError: the disk is full.
     RuntimeError: a mistake in the dataset's module, with its traceback.
   """
   waiting = collections.deque()
@@ -249,10 +251,11 @@ def _work(pipe: connection.Connection, parent: int) -> None:
     while True:
       pipe.send(_READY)
       shard, excluded = pipe.recv()
-      _write_shard(shard, excluded, reader, pipe.send)
+      with told_of_full_disk(shard.path):
+        _write_shard(shard, excluded, reader, pipe.send)
   except (EOFError, ConnectionError):
     pass
-  except DataError as error:
+  except (DataError, StorageError) as error:
     pipe.send(error)
   except Exception:
     pipe.send(RuntimeError(f'in a worker process:\n{traceback.format_exc()}'))
@@ -267,11 +270,14 @@ def _write_shard(
   """Writes a shard and what it holds; the shard takes its name last.
 
   Raises:
-    DataError: an example cannot be read and is not to be left out, or the shard not be written.
+    DataError: an example cannot be read and is not to be left out.
+    StorageError: the shard cannot be written.
   """
   shard.path.unlink(missing_ok=True)
   temporary = shard.path.with_name(f'{shard.path.name}.{os.getpid()}.tmp')
-  writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), 'group_size:1')
+  refused = functools.partial(told_of_full_disk, temporary, RuntimeError)
+  with refused():
+    writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), 'group_size:1')
   skipped = {position: reason for position, (reason, _) in excluded.items()}
   num_records, num_bytes = 0, 0
   positions = (p for p in range(len(shard.ids)) if p not in excluded)
@@ -290,12 +296,11 @@ def _write_shard(
           'inputs': one.tobytes(),
           'labels': shard.labels[position].tobytes(),
         })  # fmt: skip
-        writer.write(record)
+        with refused():
+          writer.write(record)
         num_records, num_bytes = num_records + 1, num_bytes + len(record)
-  try:
+  with refused():  # Mostly it tells here of all that it wrote.
     writer.close()
-  except RuntimeError as error:  # Of all that was written: the disk is full, for one.
-    raise DataError(f'{temporary}: cannot be written: {error}') from None
   _write_durably(
     _beside(shard.path),
     Written(

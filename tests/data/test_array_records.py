@@ -1,3 +1,4 @@
+import itertools
 import os
 import shutil
 
@@ -189,3 +190,33 @@ def test_a_bad_table_is_told_in_one_line(folder, tmp_path, case):
   assert message in str(error.value)
   assert 'train.csv' in str(error.value)
   assert '\n' not in str(error.value).strip()
+
+
+def truncate(path):
+  os.truncate(path, path.stat().st_size // 2)
+
+
+def fill(path):
+  path.write_bytes(b'garbage')
+
+
+def test_a_damaged_dataset_is_told_in_one_line_and_can_be_made_again(folder, tmp_path):
+  directory = prepare(folder, tmp_path).directory
+  shard = next(path.name for path in directory.glob('*array_record-00000*'))
+  cases = itertools.product(['index.npz', 'skipped.csv', shard], [truncate, fill, os.unlink])
+  for name, damage in cases:
+    path = directory / name
+    whole = path.read_bytes()
+    damage(path)
+    with pytest.raises(DataError, match=r'; delete it and it is prepared again$') as error:
+      prepare(folder, tmp_path)
+    assert str(error.value).startswith(f'{directory}: damaged: '), name
+    assert '\n' not in str(error.value)
+    path.write_bytes(whole)
+  (directory / 'sizes.json').unlink()  # As earlier versions wrote it.
+  assert len(prepare(folder, tmp_path).index.ids)
+  truncate(directory / shard)
+  with pytest.raises(DataError, match='damaged'):
+    prepare(folder, tmp_path)
+  shutil.rmtree(directory)
+  assert len(prepare(folder, tmp_path).index.ids)

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import os
 import resource
 import select
@@ -11,14 +12,15 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from array_record.python import array_record_data_source
 
-from musicjax.data import array_records
-from musicjax.errors import DataError
+from musicjax.data import array_records, workers
+from musicjax.errors import DataError, StorageError
 from tests.data import fragile
 
 ROOT = Path(__file__).parents[2]
@@ -209,12 +211,39 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
   limits = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, limits[1]))  # Half of the large one.
   try:
-    with pytest.raises(DataError, match=r'cannot be written: .*too large') as error:
+    with pytest.raises(StorageError, match=r'cannot be written: .*too large') as error:
       fragile.prepare(folder, tmp_path / 'prepared', on_bad_example='skip')
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
   assert '\n' not in str(error.value)
   assert len(fragile.prepare(folder, tmp_path / 'prepared', on_bad_example='skip').index.ids) == 3
+
+
+@pytest.mark.parametrize('place', ['_write_index', '_sync'])
+def test_a_disk_full_at_the_end_is_told_and_nothing_is_decoded_again(place, tmp_path, monkeypatch):
+  folder = fragile.write(tmp_path / 'raw', 'ok', 'ok', 'ok')
+  full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+  with monkeypatch.context() as patch:
+    patch.setattr(array_records, place, mock.Mock(side_effect=full))
+    with pytest.raises(StorageError, match='No space left'):
+      fragile.prepare(folder, tmp_path / 'prepared')
+  fragile.prepare(folder, tmp_path / 'prepared')
+  assert fragile.decoded(folder) == ['000', '001', '002']
+
+
+def test_a_worker_tells_of_a_full_disk(tmp_path, monkeypatch):
+  shard = workers.Shard(tmp_path / 'shard', [], [], np.ones((0, 1)))
+  full = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+  monkeypatch.setattr(workers, '_write_durably', mock.Mock(side_effect=full))
+  monkeypatch.setattr(workers, 'ctypes', mock.Mock())
+  monkeypatch.setattr(workers, 'signal', mock.Mock())
+  monkeypatch.setitem(sys.modules, 'jax', mock.Mock())  # It and the environment are set to the CPU.
+  monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
+  pipe = mock.Mock(recv=mock.Mock(side_effect=[None, (shard, {})]))
+  workers._work(pipe, os.getppid())
+  [error] = pipe.send.call_args.args
+  assert isinstance(error, StorageError)
+  assert 'shard cannot be written: Disk quota exceeded' in str(error)
 
 
 def test_a_mistake_in_the_decoder_is_no_bad_file(tmp_path):
@@ -234,7 +263,8 @@ def test_files_of_another_layout_are_cleared_away(tmp_path):
   assert len(result.index.ids) == 11
   names = {path.name for path in result.directory.iterdir()}
   shards = {f'musicjax-fold_{fold}.array_record-00000-of-00001' for fold in range(3)}
-  assert names == shards | {'index.npz', 'skipped.csv', 'dataset_info.json', 'features.json'}
+  ours = {'index.npz', 'skipped.csv', 'sizes.json'}
+  assert names == shards | ours | {'dataset_info.json', 'features.json'}
 
 
 def test_shards_do_not_depend_on_the_number_of_cpus(tmp_path, monkeypatch):
