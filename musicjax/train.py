@@ -76,7 +76,7 @@ def _train_and_evaluate(
     contextlib.closing(Checkpoints(workdir / 'checkpoints', read_only=False))
   )
   if saved.latest_step is None:
-    workdir_lib.check_untrained(workdir)
+    processes.from_main(lambda: workdir_lib.check_untrained(workdir))
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   processes.check_shared(workdir / 'dataset.json')
   first_step = saved.latest_step or 0
