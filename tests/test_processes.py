@@ -1,5 +1,6 @@
 """The processes of one run stop, fail and end together."""
 
+import collections
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from musicjax.data import array_records
 from tests.conftest import make_config
 
 # A signal needs up to a second to reach all processes: some 100 of these steps.
-FIELDS = {'num_train_steps': 300, 'eval_every_steps': 150, 'log_every_steps': 1, 'ema_decay': 0.0}
+FIELDS = {'num_train_steps': 200, 'eval_every_steps': 50, 'log_every_steps': 1, 'ema_decay': 0.0}
 
 
 def start(workdir, config, **fields):
@@ -57,31 +58,36 @@ def config(yandex_folder, prepared_dir):
   return config
 
 
-def test_sigterm_to_one_process_stops_both_at_one_step_and_the_restart_ends_alike(config, tmp_path):
-  def final(workdir):
-    return json.loads((workdir / 'metrics.json').read_text())
+@pytest.fixture(scope='module')
+def uninterrupted(config, tmp_path_factory):
+  """The workdir of a run that nothing befell."""
+  workdir = tmp_path_factory.mktemp('runs') / 'straight'
+  finish(start(workdir, config))
+  return workdir
 
-  straight = start(tmp_path / 'straight', config)
-  out, err = straight.communicate()
-  assert straight.returncode == 0, err
-  stopped = start(tmp_path / 'stopped', config)
+
+def finish(process):
+  out, err = process.communicate()
+  assert process.returncode == 0, err
+  return out
+
+
+def assert_ended_alike(workdir, expected):
+  found, wanted = (json.loads((w / 'metrics.json').read_text()) for w in (workdir, expected))
+  assert found['state_fingerprint'] == wanted['state_fingerprint']
+  assert found['test'] == wanted['test']
+  assert (workdir / 'metrics.jsonl').read_text() == (expected / 'metrics.jsonl').read_text()
+
+
+def test_sigterm_to_one_process_stops_both_at_one_step_and_the_restart_ends_alike(
+  config, uninterrupted, tmp_path
+):
+  stopped = start(tmp_path, config)
   read_until(stopped, 'step 2/')
   os.kill(children(stopped)[1], signal.SIGTERM)
-  out, err = stopped.communicate()
-  assert stopped.returncode == 0, err
-  step = int(re.search(r'terminated: saved step (\d+) of 300', out)[1])
-  restarted = start(tmp_path / 'stopped', config)
-  out, err = restarted.communicate()
-  assert restarted.returncode == 0, err
-  assert f'resuming from step {step} of 300' in out
-  assert (
-    final(tmp_path / 'stopped')['state_fingerprint']
-    == (final(tmp_path / 'straight')['state_fingerprint'])
-  )
-  assert final(tmp_path / 'stopped')['test'] == final(tmp_path / 'straight')['test']
-  assert (tmp_path / 'stopped/metrics.jsonl').read_text() == (
-    (tmp_path / 'straight/metrics.jsonl').read_text()
-  )
+  step = int(re.search(r'terminated: saved step (\d+) of 200', finish(stopped))[1])
+  assert f'resuming from step {step} of 200' in finish(start(tmp_path, config))
+  assert_ended_alike(tmp_path, uninterrupted)
 
 
 @pytest.mark.parametrize(
@@ -99,20 +105,29 @@ def test_an_error_ends_all_processes_and_is_told_once(fields, config, tmp_path):
   assert time.monotonic() - began < 100  # Five seconds, and what a busy machine makes of them.
 
 
-@pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGKILL])
-def test_a_process_that_dies_ends_the_others(sent, config, tmp_path):
+@pytest.mark.parametrize(
+  ('sent', 'when'),
+  # When evaluation 100 is told, checkpoint 50 is whole.
+  [(signal.SIGINT, 'yandex-'), (signal.SIGKILL, 'step 100/200  validation')],
+)
+def test_a_process_that_dies_ends_the_others_and_the_restart_ends_alike(
+  sent, when, config, uninterrupted, tmp_path
+):
   process = start(tmp_path, config)
-  read_until(process, 'yandex-')
+  read_until(process, when)
   pids = children(process)
   os.kill(pids[1], sent)
   process.communicate()
   assert process.returncode == 128 + sent
   assert not any(Path(f'/proc/{pid}').exists() for pid in pids)
+  if sent == signal.SIGKILL:
+    assert re.search(r'resuming from step (50|100) of 200', finish(start(tmp_path, config)))
+    assert_ended_alike(tmp_path, uninterrupted)
 
 
 def test_the_first_failure_is_the_launchers_and_what_hangs_is_killed(monkeypatch):
   monkeypatch.setattr(local, '_GRACE_SECONDS', 0.0)
   hanging = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])
   failing = subprocess.Popen([sys.executable, '-c', 'raise SystemExit(3)'])
-  assert local.wait([hanging, failing]) == 3
+  assert local.wait([hanging, failing], collections.deque()) == 3
   assert hanging.returncode == -signal.SIGKILL

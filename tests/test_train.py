@@ -186,7 +186,9 @@ def test_a_killed_run_ends_with_the_same_state(sent, when, config, uninterrupted
   if sent == signal.SIGTERM:
     assert code == 0
     assert f'terminated: saved step {resumed_at} of 300' in rest
-    assert 10 <= resumed_at < 300
+    # What was printed before the signal came, and the steps until it is asked for.
+    told = [int(step) for step in re.findall(r'^step (\d+)/300  loss', rest, re.MULTILINE)]
+    assert 10 <= resumed_at <= max([10, *told]) + 5
   else:
     assert code == -signal.SIGKILL
     assert resumed_at >= 50
