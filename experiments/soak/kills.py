@@ -3,7 +3,8 @@
   python -m experiments.soak.kills --kills=20 [--data_dir=DIR]
 
 A tiny model with accumulation, averaged weights, a plateau schedule, early stopping, buckets and
-crops is trained once without a disturbance. Then runs of the same config are sent SIGKILL, five
+crops is trained once without a disturbance; evaluations that bring nothing must have cut its
+learning rate and ended it before its last step. Then runs of the same config are sent SIGKILL, five
 times each, at moments drawn from --seed: while starting, while compiling with an empty cache, in a
 step, in an evaluation, while a checkpoint is written, in the report. The same command goes on each
 time, and a run is left alone after its fifth kill. It must end with the same `state_fingerprint`,
@@ -36,16 +37,18 @@ flags.DEFINE_string('data_dir', '', 'Folder in the Yandex layout; empty: a small
 
 _ROOT = Path(__file__).parents[2]
 _KILLS_A_RUN = 5
-_STEPS, _EVAL_EVERY = 160, 16
+_MOST_STEPS, _EVAL_EVERY = 640, 8
 _CONFIG = {
-  'num_train_steps': _STEPS,
+  'num_train_steps': _MOST_STEPS,
   'eval_every_steps': _EVAL_EVERY,
   'log_every_steps': 5,
   'accumulate': 2,
   'ema_decay': 0.9,
+  'optimizer.learning_rate': 1e-2,
+  'optimizer.schedule': 'constant',  # What cuts the learning rate is the plateau alone.
   'plateau.factor': 0.5,
   'plateau.patience': 1,
-  'early_stopping': 12,
+  'early_stopping': 3,
   'crop_frames': 16,
   'buckets': '(8,12)',
   'bucket_window': 4,
@@ -81,9 +84,22 @@ def main(argv):
     start = time.monotonic()
     _start(command, home / 'undisturbed', home / 'cache').communicate()
     expected = _results(home / 'undisturbed')
+    rates = _check_reach(expected)
     kills, outcomes = _soak(command, home, time.monotonic() - start, expected)
-  _write(kills, outcomes, expected, described)
+  _write(kills, outcomes, expected, rates, described)
   sys.exit(0 if all(outcome == 'same' for outcome in outcomes) else 1)
+
+
+def _check_reach(expected: dict[str, object]) -> list[float]:
+  """Returns the learning rates of the undisturbed run, which must fall and end it."""
+  rows = [json.loads(line) for line in expected['metrics.jsonl'].splitlines()]
+  rates = sorted({row['learning_rate'] for row in rows}, reverse=True)
+  if expected['steps'] >= _MOST_STEPS or len(rates) == 1:
+    sys.exit(
+      f'undisturbed run: expected an end before step {_MOST_STEPS} and a cut of the learning rate, '
+      f'found {expected["steps"]} steps at {rates}'
+    )
+  return rates
 
 
 def _soak(command, home: Path, seconds: float, expected) -> tuple[list[Kill], list[str]]:
@@ -98,11 +114,11 @@ def _soak(command, home: Path, seconds: float, expected) -> tuple[list[Kill], li
     for aim in aims[:_KILLS_A_RUN]:
       # A cache of its own: the kill meets the compiler, and what it was writing.
       cache = home / ('cache' if aim != 'compiling' else f'cache_{len(kills)}')
-      lines = _run_and_kill(command, workdir, cache, aim, rng, seconds)
+      lines = _run_and_kill(command, workdir, cache, aim, rng, seconds, expected['steps'])
       if lines is None:
         break  # It was over before the moment came.
       aims.remove(aim)
-      kills.append(_describe(run, aim, lines, workdir))
+      kills.append(_describe(run, aim, lines, workdir, expected['steps']))
       print(*kills[-1], flush=True)
     _start(command, workdir, home / 'cache').communicate()
     found = _results(workdir)
@@ -113,7 +129,13 @@ def _soak(command, home: Path, seconds: float, expected) -> tuple[list[Kill], li
 
 
 def _run_and_kill(
-  command, workdir: Path, cache: Path, aim: str, rng: random.Random, seconds: float
+  command,
+  workdir: Path,
+  cache: Path,
+  aim: str,
+  rng: random.Random,
+  seconds: float,
+  last_step: int,
 ) -> list[str] | None:
   """Returns the lines told before the kill, None where the run ended by itself."""
   process = _start(command, workdir, cache)
@@ -124,7 +146,7 @@ def _run_and_kill(
     'step': (lambda line: '  loss ' in line, count, 0.1),
     'evaluation': (_before_evaluation, count, 0.1),
     'saving': (lambda line: '  validation ' in line, count, 0.15),
-    'report': (lambda line: 'validation' in line and _is_last(line), 1, 2.0),
+    'report': (lambda line: 'validation' in line and _step(line) == last_step, 1, 2.0),
   }
   timer = None
   if aim in ('starting', 'any'):
@@ -156,12 +178,12 @@ def _before_evaluation(line: str) -> bool:
   return bool(told) and told[2] == 'loss' and int(told[1]) % _EVAL_EVERY == 0
 
 
-def _is_last(line: str) -> bool:
+def _step(line: str) -> int:
   told = _TOLD.match(line)
-  return bool(told) and int(told[1]) == _STEPS
+  return int(told[1]) if told else 0
 
 
-def _describe(run: int, aim: str, lines: list[str], workdir: Path) -> Kill:
+def _describe(run: int, aim: str, lines: list[str], workdir: Path, last_step: int) -> Kill:
   told = _TOLD.match(lines[-1]) if lines else None
   step = int(told[1]) if told else 0
   half_written = any(workdir.glob('checkpoints/*tmp*'))
@@ -170,13 +192,13 @@ def _describe(run: int, aim: str, lines: list[str], workdir: Path) -> Kill:
   elif lines[-1].startswith('resuming'):
     phase, step = 'compiling, after a restore', int(re.search(r'step (\d+)', lines[-1])[1])
   elif told is None:
-    phase = 'report' if ' at step ' in lines[-1] or 'report:' in lines[-1] else 'compiling'
+    phase = 'report' if re.search('^report:|^curves:| at step ', lines[-1]) else 'compiling'
   elif _before_evaluation(lines[-1]):
     phase = 'evaluation'
   elif told[2] == 'loss':
     phase = 'step'
   else:
-    phase = 'report' if _is_last(lines[-1]) else 'step after an evaluation'
+    phase = 'report' if step == last_step else 'step after an evaluation'
   if half_written:
     phase += ', a checkpoint half written'
   return Kill(run, aim, phase, step, half_written)
@@ -208,7 +230,9 @@ def _make_data(folder: Path) -> Path:
   return conftest.write_yandex_folder(folder, num_tracks=200)
 
 
-def _write(kills: list[Kill], outcomes: list[str], expected, described: str) -> None:
+def _write(
+  kills: list[Kill], outcomes: list[str], expected, rates: list[float], described: str
+) -> None:
   same = sum(outcomes[kill.run - 1] == 'same' for kill in kills)
   data = ' --data_dir=DIR' if FLAGS.data_dir else ''
   machine.write_table(
@@ -218,7 +242,9 @@ def _write(kills: list[Kill], outcomes: list[str], expected, described: str) -> 
     f'{described}.\n\n'
     f'{same} of {len(kills)} kills, in {len(outcomes)} runs, ended with the `state_fingerprint`, '
     '`metrics.json`, out-of-fold predictions and `metrics.jsonl`\n(all columns) of the '
-    f'undisturbed run: {expected["steps"]} steps, state `{expected["state_fingerprint"][:16]}...`.',
+    f'undisturbed run: {expected["steps"]} of at most {_MOST_STEPS} steps, ended early, at '
+    f'learning rates {", ".join(f"{rate:.2g}" for rate in rates)}; state '
+    f'`{expected["state_fingerprint"][:16]}...`.',
     [
       ('run', 'aimed at', 'hit, by the last line of progress', 'last step told', 'the run ended'),
       *((k.run, k.aim, k.phase, k.step or '', outcomes[k.run - 1]) for k in kills),
