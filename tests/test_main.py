@@ -110,7 +110,7 @@ REFUSED_BEFORE_JAX = {
   'unknown flag': (['--confg=configs/yandex.py'], 'Did you mean: config'),
   'unknown mode': ([FILE, '--mode=trian'], 'train|evaluate|predict'),
   'no flag': ([FILE, 'W'], "flags alone, found 'W'"),
-  'field without config': (['--config.fold=1'], "'config.fold'. Did you mean: config"),
+  'field without config': (['--config.fold=1'], '--config.fold needs --config=FILE'),
   'unknown field': (
     ['--config=configs/yandex.py', '--config.batchsize=3'],
     'error: config.batchsize: no such field (nearest: config.batch_size)\n',
