@@ -1,7 +1,6 @@
 """Predicts raw files with the model of a workdir; needs nothing else of the run."""
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,9 +37,6 @@ def predict(workdir: Path, config: ConfigDict, checkpoint: str, inputs: list[str
   module = builders.module(dataset['name'])
   if inputs:
     paths = [Path(path) for path in inputs]
-    missing = [path for path in paths if not os.path.exists(path)]
-    if missing:
-      raise ConfigError(f'inputs: {missing[0]} does not exist')
     names = None
   elif hasattr(module, 'submission_inputs'):
     names, paths = zip(*module.submission_inputs(Path(config.data_dir)), strict=True)

@@ -115,7 +115,6 @@ def claim(
   """Writes whose workdir this is, and that the run is not complete; for the main process."""
   if not is_main_process():
     return
-  workdir.mkdir(parents=True, exist_ok=True)
   (workdir / 'metrics.json').unlink(missing_ok=True)
   write_json(workdir / 'config.json', _plain(config))
   write_csv(workdir / 'skipped.csv', [('id', 'reason'), *skipped])

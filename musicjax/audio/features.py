@@ -339,3 +339,9 @@ def _each_clip(function: Callable[[jax.Array], jax.Array], audio: jax.Array) -> 
   if jax.default_backend() == 'cpu':
     return jax.lax.map(function, audio)
   return jax.vmap(function)(audio)
+
+
+@functools.partial(jax.jit, static_argnames='front_end')
+def scaled_log_mel(front_end: LogMel, audio: jax.Array, offset: float, scale: float) -> jax.Array:
+  """(dB + offset) / scale: [batch, samples] -> [batch, frames, n_mels]."""
+  return (front_end(audio) + offset) / scale

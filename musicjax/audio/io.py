@@ -13,12 +13,12 @@ import soxr
 from musicjax.errors import ConfigError, DataError
 
 CHANNELS = ('average', 'left')
+EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')  # Of files that are looked for in a folder.
 
 # Hz. Files outside are damaged, and resampling them would make clips of any length.
 _MIN_RATE, _MAX_RATE = 1_000, 768_000
-_MAX_SAMPLE = (
-  2.0**31
-)  # Floats may hold the integers of another format; the power of more overflows.
+# Floats may hold the integers of another format; the power of more overflows.
+_MAX_SAMPLE = 2.0**31
 _BLOCK_SAMPLES = 1 << 17  # Read at once, of all channels.
 # Says libsndfile of a WAV file whose samples are fewer than the header tells.
 _CUT = re.compile(r'^data : (\d+) \(should be', re.MULTILINE)

@@ -111,6 +111,8 @@ class BatchNorm(nn.Module):
 def from_config(module: type[nn.Module], config, num_classes: int, dtype: Any) -> nn.Module:
   """Returns `module` with the fields of `config.model` as its attributes.
 
+  Lists, as a config read back from JSON holds them, become the tuples of a hashable module.
+
   Raises:
     ConfigError: a field that is none of its attributes.
   """
@@ -118,7 +120,12 @@ def from_config(module: type[nn.Module], config, num_classes: int, dtype: Any) -
   fields = check_fields(
     'config.model', config, sorted(known - {'num_classes', 'dtype', 'parent', 'name'})
   )
+  fields = {name: _tuples(value) for name, value in fields.items()}
   return module(num_classes=num_classes, dtype=jnp.dtype(dtype), **fields)
+
+
+def _tuples(value: Any) -> Any:
+  return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def frame_mask(lengths: jax.Array, time: int) -> jax.Array:

@@ -135,6 +135,4 @@ def create_model(config, num_classes: int, dtype='float32') -> SpectrogramCNN:
   Raises:
     ConfigError: a field that there is not.
   """
-  model = layers.from_config(SpectrogramCNN, config, num_classes, dtype)
-  # A config read back from JSON holds lists, which a hashable module must not.
-  return model.clone(channels=tuple(model.channels))
+  return layers.from_config(SpectrogramCNN, config, num_classes, dtype)

@@ -1,6 +1,6 @@
 """Music files in a sub-folder a label, or as a table lists them, as slices of log-mel frames.
 
-They (`EXTENSIONS`) may have any rate, channels and length, and lie at any depth below the
+They (`io.EXTENSIONS`) may have any rate, channels and length, and lie at any depth below the
 sub-folder that is their label. Fields of `config.dataset`:
 
   sample_rate, channels   what is decoded: Hz, and the `average` or the `left` channel
@@ -23,12 +23,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from musicjax.audio import io
-from musicjax.audio.features import LogMel
+from musicjax.audio.features import LogMel, scaled_log_mel
 from musicjax.audio.slices import Slices
 from musicjax.data import tables
 from musicjax.data.source import Source, find_files, manifest
@@ -38,7 +37,6 @@ FIELDS = (
   'sample_rate', 'channels', 'seconds', 'hop_seconds', 'n_fft', 'hop_length', 'n_mels',
   'mel_scale', 'pattern', 'table',
 )  # fmt: skip  # of `config.dataset`
-EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')
 # Inputs are (dB + offset) / scale: 0 is what the front end takes for silence, and music below 1.
 _OFFSET_DB, _SCALE_DB = 100.0, 150.0
 # Slices through the front end at once: one shape, which compiles once. On CPU it takes one after
@@ -122,9 +120,9 @@ def _list_folder(folder: Path) -> list[_Track]:
   """Returns all files below the folder, ascending."""
   if not folder.is_dir():
     raise DataError(f'{folder}: expected a folder of sub-folders of audio files, found none')
-  files = find_files(folder, EXTENSIONS)
+  files = find_files(folder, io.EXTENSIONS)
   if files == [folder]:
-    raise DataError(f'{folder}: expected files {", ".join(EXTENSIONS)} in it, found none')
+    raise DataError(f'{folder}: expected files {", ".join(io.EXTENSIONS)} in it, found none')
   names = sorted(file.relative_to(folder).as_posix() for file in files)
   if alone := [name for name in names if '/' not in name]:
     raise DataError(
@@ -207,14 +205,9 @@ def log_mels(slices: Iterable[np.ndarray], parameters: Mapping[str, Any]) -> Ite
   while batch := list(itertools.islice(slices, _SLICES)):
     audio = np.zeros((_SLICES, len(batch[0])), np.float32)
     audio[: len(batch)] = batch
-    frames = np.asarray(_scaled(front_end, audio, offset, scale)).astype(np.float16)
+    frames = np.asarray(scaled_log_mel(front_end, audio, offset, scale)).astype(np.float16)
     # Of its own: a view would keep the batch in memory.
     yield from (row.copy() for row in frames[: len(batch)])
-
-
-@functools.partial(jax.jit, static_argnames='front_end')
-def _scaled(front_end: LogMel, audio: jax.Array, offset: float, scale: float) -> jax.Array:
-  return (front_end(audio) + offset) / scale
 
 
 def read_inputs(
@@ -225,15 +218,15 @@ def read_inputs(
   The iterator decodes as it goes, and raises DataError. Memory does not grow with a file's length.
 
   Args:
-    paths: files, and folders whose files ending in `EXTENSIONS` are read in sorted order,
+    paths: files, and folders whose files ending in `io.EXTENSIONS` are read in sorted order,
       subfolders too.
     input_shape: follows from the parameters.
     parameters: of the Source.
   """
   del input_shape
-  for path in itertools.chain.from_iterable(find_files(Path(p), EXTENSIONS) for p in paths):
+  for path in itertools.chain.from_iterable(find_files(Path(p), io.EXTENSIONS) for p in paths):
     if path.is_dir():
-      yield path, DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
+      yield path, DataError(f'{path}: expected files {", ".join(io.EXTENSIONS)}, found none')
     else:
       yield path, _read_slices(path, parameters)
 

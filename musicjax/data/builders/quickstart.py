@@ -12,18 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 
 from musicjax.audio import io
-from musicjax.audio.features import LogMel
+from musicjax.audio.features import LogMel, scaled_log_mel
 from musicjax.data.builders import synthesis
 from musicjax.data.source import Source, find_files, read
 from musicjax.errors import ConfigError, DataError
 
 FIELDS = ('num_tracks', 'seed')  # of `config.dataset`
-EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')
 # A hop of 40 ms gives a track 100 to 150 frames, and a quarter of a beat 2 to 6.
 FRONT_END = LogMel(sample_rate=synthesis.SAMPLE_RATE, n_fft=1024, hop_length=640, n_mels=64)
 # Clips through the front end at once; a clip of 6 s takes 384 kB and its frames 620 kB.
@@ -91,19 +89,13 @@ def log_mels(clips: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> list
   return features
 
 
-@functools.partial(jax.jit, static_argnames='front_end')
-def scaled_log_mel(front_end: LogMel, audio: jax.Array, offset: float, scale: float) -> jax.Array:
-  """(dB + offset) / scale: [batch, samples] -> [batch, frames, n_mels]."""
-  return (front_end(audio) + offset) / scale
-
-
 def read_inputs(
   paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
   """Yields (path, [frames, n_mels] float32 or the error) of audio files, in order.
 
   Args:
-    paths: files, and folders whose files ending in `EXTENSIONS` are read in sorted order,
+    paths: files, and folders whose files ending in `io.EXTENSIONS` are read in sorted order,
       subfolders too.
     input_shape: follows from the parameters.
     parameters: of the Source; of a longer file the first `max_seconds` are read.
@@ -112,11 +104,11 @@ def read_inputs(
   decode = functools.partial(
     _load, sample_rate=parameters['front_end']['sample_rate'], seconds=parameters['max_seconds']
   )
-  files = itertools.chain.from_iterable(find_files(Path(path), EXTENSIONS) for path in paths)
+  files = itertools.chain.from_iterable(find_files(Path(path), io.EXTENSIONS) for path in paths)
   return read(files, decode, functools.partial(log_mels, parameters=parameters))
 
 
 def _load(path: Path, sample_rate: int, seconds: float) -> np.ndarray:
   if os.path.isdir(path):
-    raise DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
+    raise DataError(f'{path}: expected files {", ".join(io.EXTENSIONS)}, found none')
   return io.load(path, sample_rate, seconds)
