@@ -1,0 +1,33 @@
+"""Set-up of the process: what only a process of its own can show."""
+
+import subprocess
+import sys
+
+import pytest
+
+_ALLOCATE = """
+import ctypes, os
+from musicjax import backends
+if os.environ['MUSICJAX_KEEP_MEMORY'] == '1':
+  backends._keep_memory()
+malloc = ctypes.CDLL(None).malloc
+malloc.argtypes, malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+address = malloc(2**26)
+for line in open('/proc/self/maps'):
+  first, last = (int(end, 16) for end in line.split()[0].split('-'))
+  if first <= address < last:
+    print('heap' if '[heap]' in line else 'mapped')
+"""
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='malloc is set on Linux alone')
+@pytest.mark.parametrize(('keep', 'place'), [('1', 'heap'), ('0', 'mapped')])
+def test_large_arrays_stay_on_the_heap_unless_told_otherwise(keep, place):
+  run = subprocess.run(
+    [sys.executable, '-c', _ALLOCATE],
+    env={'PYTHONPATH': ':'.join(sys.path), 'MUSICJAX_KEEP_MEMORY': keep},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert run.stdout.strip() == place, run.stderr
