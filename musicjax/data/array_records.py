@@ -46,7 +46,7 @@ def prepare(config) -> Prepared:
     StorageError: the disk is full; the same call goes on once there is room.
   """
   source = builders.module(config.dataset.name).load(config)
-  name = _dataset_name(source, config)
+  name = dataset_name(source, config)
   make_builder = functools.partial(_FoldsBuilder, source, config, name)
   builder = make_builder()
   if not builder.data_path.exists():
@@ -60,7 +60,10 @@ def prepare(config) -> Prepared:
   prepared = open_folder(
     Path(builder.data_path), builder.shard_paths(), builder.builder_config.name, source
   )
-  _check_skipped(prepared.skipped, len(source.ids), config.max_skipped)
+  left_out = set(source.left_out)
+  _check_skipped(
+    [row for row in prepared.skipped if row not in left_out], len(source.ids), config.max_skipped
+  )
   return prepared
 
 
@@ -81,7 +84,8 @@ def _only_process(path: Path) -> Iterator[None]:
     lock.release()
 
 
-def _dataset_name(source: Source, config) -> str:
+def dataset_name(source: Source, config) -> str:
+  """Returns a name made from all that the prepared dataset depends on."""
   contents = dict(
     format=_FORMAT,
     parameters=source.parameters,
@@ -96,20 +100,32 @@ def _dataset_name(source: Source, config) -> str:
     split_seed=config.split_seed,
     on_bad_example=config.on_bad_example,
   )
+  # Datasets without these keep the names they had before there were such.
+  if source.official_splits is not None:
+    contents['official_splits'] = source.official_splits.tolist()
+  if source.left_out:
+    contents['left_out'] = source.left_out
   digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
   return f'{source.name}-{source.preparation}-{digest[:12]}'
 
 
-def _assign_folds(source: Source, config) -> list[np.ndarray]:
-  """Returns the rows of each fold, ascending."""
-  folds = splits.assign_folds(
-    source.groups, source.labels, config.num_folds, config.split_seed, source.official_folds
-  )
-  return [np.flatnonzero(folds == fold) for fold in range(config.num_folds)]
+def _assign_folds(source: Source, config) -> dict[int, np.ndarray]:
+  """Returns the rows of each fold, ascending; of the data's own test set last."""
+  how = config.num_folds, config.split_seed, source.official_folds
+  if source.official_splits is None:
+    folds = splits.assign_folds(source.groups, source.labels, *how)
+  else:
+    folds = splits.assign_around_splits(source.groups, source.labels, source.official_splits, *how)
+  numbers = [*range(config.num_folds), *([splits.TEST] if (folds == splits.TEST).any() else [])]
+  return {number: np.flatnonzero(folds == number) for number in numbers}
+
+
+def _split_name(fold: int) -> str:
+  return 'test' if fold == splits.TEST else f'fold_{fold}'
 
 
 class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
-  """A dataset with a fold a split."""
+  """A dataset with a fold a split, and one more for the data's own test set."""
 
   name = 'musicjax'
   VERSION = tfds.core.Version('1.0.0')
@@ -160,11 +176,11 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       skip_bad=config.on_bad_example == 'skip',
       sliced=source.sliced,
     )
-    folds = [
-      _plan_shards(source, rows, self._template(fold, folder))
-      for fold, rows in enumerate(_assign_folds(source, config))
-    ]
-    shards = list(itertools.chain.from_iterable(folds))
+    folds = {
+      fold: _plan_shards(source, rows, self._template(fold, folder))
+      for fold, rows in _assign_folds(source, config).items()
+    }
+    shards = list(itertools.chain.from_iterable(folds.values()))
     workers.clear(folder, shards)
     with tqdm.tqdm(total=len(source.ids), desc='Preparing', unit=' tracks') as bar:
       written = workers.write_shards(shards, reader, config.decode_seconds, bar.update)
@@ -172,11 +188,11 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     _check_skipped(skipped, len(source.ids), config.max_skipped)
 
     infos, rest = [], iter(written)
-    for fold, in_fold in enumerate(folds):
+    for fold, in_fold in folds.items():
       of_fold = list(itertools.islice(rest, len(in_fold)))
       infos.append(
         tfds.core.SplitInfo(
-          name=f'fold_{fold}',
+          name=_split_name(fold),
           shard_lengths=[w.num_records for w in of_fold],
           num_bytes=sum(w.num_bytes for w in of_fold),
           filename_template=self._template(fold, folder),
@@ -184,28 +200,30 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       )
       if not infos[-1].num_examples:
         raise DataError(
-          f'fold {fold}: no example is left of {sum(len(s.ids) for s in in_fold)}; '
+          f'{_split_name(fold).replace("_", " ")}: no example is left of {sum(len(s.ids) for s in in_fold)}; '
           f'the first: {of_fold[0].skipped[0][1]}'
         )
     self.info.set_splits(tfds.core.SplitDict(infos))
-    index = _build_index([s.path for s in shards], [i.num_examples for i in infos], source)
+    of_records = np.repeat(list(folds), [info.num_examples for info in infos])
+    index = _build_index([s.path for s in shards], of_records, source)
     _write_index(index, folder / 'index.npz')
-    with (folder / 'skipped.csv').open('w', newline='') as file:
-      csv.writer(file).writerows([('id', 'reason'), *skipped])
+    with (folder / 'skipped.csv').open('w', newline='', encoding='utf-8') as file:
+      csv.writer(file).writerows([('id', 'reason'), *sorted([*skipped, *source.left_out])])
     (folder / 'sizes.json').write_text(json.dumps(sizes(folder, [s.path for s in shards])))
 
   def _template(self, fold: int, folder: Path) -> tfds.core.ShardedFileTemplate:
     return tfds.core.ShardedFileTemplate(
       data_dir=folder,
       dataset_name=self.name,
-      split=f'fold_{fold}',
+      split=_split_name(fold),
       filetype_suffix='array_record',
     )
 
   def shard_paths(self) -> list[Path]:
     """Of all folds, in order."""
-    folds = [self.info.splits[f'fold_{fold}'] for fold in range(len(self.info.splits))]
-    return [Path(path) for fold in folds for path in fold.filepaths]
+    in_splits = self.info.splits
+    names = map(_split_name, [*range(self._config.num_folds), splits.TEST])
+    return [Path(path) for name in names if name in in_splits for path in in_splits[name].filepaths]
 
 
 def example_features(
@@ -259,9 +277,14 @@ def _sync(path: Path) -> None:
     os.close(descriptor)
 
 
-def _build_index(paths: list[Path], fold_sizes: list[int], source: Source) -> Index:
-  """Reads all records once, so that the index holds for any writer and any order it chose."""
-  folds = np.repeat(np.arange(len(fold_sizes), dtype=np.int32), fold_sizes)
+def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
+  """Reads all records once, so that the index holds for any writer and any order it chose.
+
+  Args:
+    paths: of the shards.
+    folds: [n] of the records in them.
+    source: that they were made from.
+  """
   frame_bytes = frame_bytes_of(source.input_shape, source.input_dtype)
   columns = {'id': [], 'track': [], 'length': [], 'labels': []}
   reader = array_record_data_source.ArrayRecordDataSource(list(map(os.fspath, paths)))
@@ -278,7 +301,7 @@ def _build_index(paths: list[Path], fold_sizes: list[int], source: Source) -> In
   return Index(
     ids=columns['id'][order],
     tracks=columns['track'][order],
-    folds=folds[order],
+    folds=folds[order].astype(np.int32),
     positions=order.astype(np.int64),
     lengths=columns['length'][order].astype(np.int32),
     labels=columns['labels'][order],

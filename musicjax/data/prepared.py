@@ -22,7 +22,7 @@ class Index:
   Attributes:
     ids: [n] str, unique.
     tracks: [n] str; scores of the examples of one track (slices) are averaged.
-    folds: [n] int32.
+    folds: [n] int32; `splits.TEST` in the data's own test set.
     positions: [n] int64 of the record among all shards, fold after fold.
     lengths: [n] int32 frames.
     labels: [n, classes] bool.
@@ -122,7 +122,7 @@ def _read(folder: Path, shards: Sequence[Path]) -> tuple[Any, ...]:
       if size != expected[name]:
         raise ValueError(f'{name}: expected {expected[name]} bytes, found {size}')
   index = Index(**np.load(folder / 'index.npz', allow_pickle=False))
-  with (folder / 'skipped.csv').open(newline='') as file:
+  with (folder / 'skipped.csv').open(newline='', encoding='utf-8') as file:
     _, *skipped = ((identity, reason) for identity, reason in csv.reader(file))
   records = array_record_data_source.ArrayRecordDataSource(list(map(os.fspath, shards)))
   if not np.array_equal(np.sort(index.positions), np.arange(len(records))):
