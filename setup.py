@@ -24,6 +24,8 @@ setup(
     'optax>=0.2.6',
     'orbax-checkpoint>=0.12',
     'pandas>=2.2',
+    'pillow>=11.0',
+    'pyarrow>=17.0',
     'scikit-learn>=1.6',
     'soundfile>=0.13',
     'soxr>=0.5',

@@ -6,9 +6,10 @@
 FOLDER holds a sub-folder a label, with WAV, FLAC, Ogg or MP3 files of any rate and length. Tracks
 are split, then cut into slices of 4 s every 2 s; a track's score is the mean over its slices. Folds
 that come with the data are found by a pattern, ESC's with
---config.dataset.pattern='(?P<fold>\\d)-(?P<group>\\d+)-'. Several tags a file come from a table:
---config.dataset.table=tags.csv --config.task=multi_label --config.loss.name=bce
---config.select_metric=map_macro.
+--config.dataset.pattern='(?P<fold>\\d)-(?P<group>\\d+)-'. Several tags a file, and official splits,
+come from a table (CSV or Parquet): --config.dataset.table=tags.csv --config.task=multi_label
+--config.loss.name=bce --config.select_metric=map_macro. A label map makes few labels of many
+(musicjax/data/listing.py): --config.dataset.label_map=genres.json.
 
 Variants:
   (none)     ours: residual CNN on 64 bands, normalised a band, SpecAugment, mixup, cosine schedule,
@@ -44,7 +45,8 @@ def get_config(variant: str = '') -> ConfigDict:
     n_mels=64,  # bands
     mel_scale='slaney',  # or htk
     pattern='',  # with groups fold and group, of a file's path: official folds
-    table='',  # CSV file with path, tags[, group, fold] instead of sub-folders
+    table='',  # CSV or Parquet with path, tags[, group, fold, split] instead of sub-folders
+    label_map='',  # JSON object, or CSV with raw, label: from labels of the data to those learnt
   )
   config.eval_batch_size = 64
   if variant in ('baseline', 'attention'):

@@ -33,7 +33,7 @@ def base_config() -> ConfigDict:
   config.max_skipped = 0.1  # share of the examples that skip may leave out
   config.decode_seconds = 60.0  # a file that takes longer to decode is a bad one
   config.num_folds = 5  # group-disjoint parts of the data
-  config.fold = 0  # the test fold; the next one validates, the rest trains
+  config.fold = 0  # the test fold, the next one validates; or, beside a test set, validation
   config.split_seed = 0  # fixes which group falls into which fold
   config.normalize = 'none'  # or per_feature: by mean and deviation of the training fold
 
@@ -179,6 +179,7 @@ _CHECKS = {
   'dataset.mel_scale': _one_of('slaney', 'htk'),
   'dataset.pattern': _TEXT,
   'dataset.table': _TEXT,
+  'dataset.label_map': _TEXT,
   'model.width': _COUNT,
   'model.num_*': _POSITIVE,
   'model.*_dim': _POSITIVE,

@@ -13,7 +13,7 @@ from musicjax import processes, sharding, system, tasks
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints
 from musicjax.data import array_records, input_pipeline
-from musicjax.data.array_records import Prepared
+from musicjax.data.prepared import Prepared
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
 from musicjax.data import array_records, input_pipeline
-from musicjax.data.array_records import Prepared
+from musicjax.data.prepared import Prepared
 from musicjax.errors import ConfigError, DataError
 from musicjax.train_step import Batch
 

@@ -15,7 +15,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import filelock
 import numpy as np
@@ -26,6 +25,7 @@ from array_record.python import array_record_data_source
 from tensorflow_datasets.core import dataset_builder
 
 from musicjax.data import builders, splits, workers
+from musicjax.data.prepared import Index, Prepared, frame_bytes_of, open_folder, sizes
 from musicjax.data.source import Source
 from musicjax.errors import DataError, told_of_full_disk
 
@@ -33,67 +33,6 @@ _FORMAT = 1  # Raised when records, index or fold assignment change their meanin
 # Shards are what workers share out among them and what a killed preparation keeps: many, not tiny.
 _SHARDS = 64  # Of a dataset, about.
 _MIN_ROWS, _MAX_ROWS = 32, 1024  # Of a shard.
-
-
-@dataclasses.dataclass(frozen=True)
-class Index:
-  """What is known of every example before its record is read; rows ascend by id.
-
-  Attributes:
-    ids: [n] str, unique.
-    tracks: [n] str; scores of the examples of one track (slices) are averaged.
-    folds: [n] int32.
-    positions: [n] int64 of the record among all shards, fold after fold.
-    lengths: [n] int32 frames.
-    labels: [n, classes] bool.
-  """
-
-  ids: np.ndarray
-  tracks: np.ndarray
-  folds: np.ndarray
-  positions: np.ndarray
-  lengths: np.ndarray
-  labels: np.ndarray
-
-  def first_of_tracks(self, rows: np.ndarray) -> np.ndarray:
-    """Returns one of these rows a track: labels are those of tracks."""
-    return rows[np.unique(self.tracks[rows], return_index=True)[1]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-  """A prepared dataset: its index in memory, its records on disk.
-
-  Attributes:
-    fingerprint: name of the dataset; equal for equal raw files, labels, folds and parameters.
-    directory: of the TFDS dataset.
-    index: of all folds.
-    records: random access to serialised examples by `Index.positions`.
-    label_names: a name a class.
-    input_shape: of one example, time first, None where it varies.
-    input_dtype: as stored.
-    parameters: how raw files became inputs (`Source.parameters`).
-    skipped: (id, reason) of tracks left out.
-  """
-
-  fingerprint: str
-  directory: Path
-  index: Index
-  records: array_record_data_source.ArrayRecordDataSource
-  label_names: tuple[str, ...]
-  input_shape: tuple[int | None, ...]
-  input_dtype: str
-  parameters: dict[str, Any]
-  skipped: tuple[tuple[str, str], ...]
-
-  @property
-  def frame_bytes(self) -> int:
-    """Bytes of one frame of the inputs."""
-    return _frame_bytes(self.input_shape, self.input_dtype)
-
-
-def _frame_bytes(input_shape: tuple[int | None, ...], input_dtype: str) -> int:
-  return int(np.prod(input_shape[1:], dtype=int)) * np.dtype(input_dtype).itemsize
 
 
 def prepare(config) -> Prepared:
@@ -107,7 +46,7 @@ def prepare(config) -> Prepared:
     StorageError: the disk is full; the same call goes on once there is room.
   """
   source = builders.module(config.dataset.name).load(config)
-  name = _dataset_name(source, config)
+  name = dataset_name(source, config)
   make_builder = functools.partial(_FoldsBuilder, source, config, name)
   builder = make_builder()
   if not builder.data_path.exists():
@@ -118,8 +57,13 @@ def prepare(config) -> Prepared:
         with told_of_full_disk(Path(builder.data_path)):
           builder.download_and_prepare()
     builder = make_builder()
-  prepared = _open(builder, source)
-  _check_skipped(prepared.skipped, len(source.ids), config.max_skipped)
+  prepared = open_folder(
+    Path(builder.data_path), builder.shard_paths(), builder.builder_config.name, source
+  )
+  left_out = set(source.left_out)
+  _check_skipped(
+    [row for row in prepared.skipped if row not in left_out], len(source.ids), config.max_skipped
+  )
   return prepared
 
 
@@ -140,7 +84,8 @@ def _only_process(path: Path) -> Iterator[None]:
     lock.release()
 
 
-def _dataset_name(source: Source, config) -> str:
+def dataset_name(source: Source, config) -> str:
+  """Returns a name made from all that the prepared dataset depends on."""
   contents = dict(
     format=_FORMAT,
     parameters=source.parameters,
@@ -155,20 +100,32 @@ def _dataset_name(source: Source, config) -> str:
     split_seed=config.split_seed,
     on_bad_example=config.on_bad_example,
   )
+  # Datasets without these keep the names they had before there were such.
+  if source.official_splits is not None:
+    contents['official_splits'] = source.official_splits.tolist()
+  if source.left_out:
+    contents['left_out'] = source.left_out
   digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
   return f'{source.name}-{source.preparation}-{digest[:12]}'
 
 
-def _assign_folds(source: Source, config) -> list[np.ndarray]:
-  """Returns the rows of each fold, ascending."""
-  folds = splits.assign_folds(
-    source.groups, source.labels, config.num_folds, config.split_seed, source.official_folds
-  )
-  return [np.flatnonzero(folds == fold) for fold in range(config.num_folds)]
+def _assign_folds(source: Source, config) -> dict[int, np.ndarray]:
+  """Returns the rows of each fold, ascending; of the data's own test set last."""
+  how = config.num_folds, config.split_seed, source.official_folds
+  if source.official_splits is None:
+    folds = splits.assign_folds(source.groups, source.labels, *how)
+  else:
+    folds = splits.assign_around_splits(source.groups, source.labels, source.official_splits, *how)
+  numbers = [*range(config.num_folds), *([splits.TEST] if (folds == splits.TEST).any() else [])]
+  return {number: np.flatnonzero(folds == number) for number in numbers}
+
+
+def _split_name(fold: int) -> str:
+  return 'test' if fold == splits.TEST else f'fold_{fold}'
 
 
 class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
-  """A dataset with a fold a split."""
+  """A dataset with a fold a split, and one more for the data's own test set."""
 
   name = 'musicjax'
   VERSION = tfds.core.Version('1.0.0')
@@ -219,11 +176,11 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       skip_bad=config.on_bad_example == 'skip',
       sliced=source.sliced,
     )
-    folds = [
-      _plan_shards(source, rows, self._template(fold, folder))
-      for fold, rows in enumerate(_assign_folds(source, config))
-    ]
-    shards = list(itertools.chain.from_iterable(folds))
+    folds = {
+      fold: _plan_shards(source, rows, self._template(fold, folder))
+      for fold, rows in _assign_folds(source, config).items()
+    }
+    shards = list(itertools.chain.from_iterable(folds.values()))
     workers.clear(folder, shards)
     with tqdm.tqdm(total=len(source.ids), desc='Preparing', unit=' tracks') as bar:
       written = workers.write_shards(shards, reader, config.decode_seconds, bar.update)
@@ -231,11 +188,11 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     _check_skipped(skipped, len(source.ids), config.max_skipped)
 
     infos, rest = [], iter(written)
-    for fold, in_fold in enumerate(folds):
+    for fold, in_fold in folds.items():
       of_fold = list(itertools.islice(rest, len(in_fold)))
       infos.append(
         tfds.core.SplitInfo(
-          name=f'fold_{fold}',
+          name=_split_name(fold),
           shard_lengths=[w.num_records for w in of_fold],
           num_bytes=sum(w.num_bytes for w in of_fold),
           filename_template=self._template(fold, folder),
@@ -243,28 +200,30 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       )
       if not infos[-1].num_examples:
         raise DataError(
-          f'fold {fold}: no example is left of {sum(len(s.ids) for s in in_fold)}; '
+          f'{_split_name(fold).replace("_", " ")}: no example is left of {sum(len(s.ids) for s in in_fold)}; '
           f'the first: {of_fold[0].skipped[0][1]}'
         )
     self.info.set_splits(tfds.core.SplitDict(infos))
-    index = _build_index([s.path for s in shards], [i.num_examples for i in infos], source)
+    of_records = np.repeat(list(folds), [info.num_examples for info in infos])
+    index = _build_index([s.path for s in shards], of_records, source)
     _write_index(index, folder / 'index.npz')
-    with (folder / 'skipped.csv').open('w', newline='') as file:
-      csv.writer(file).writerows([('id', 'reason'), *skipped])
-    (folder / 'sizes.json').write_text(json.dumps(_sizes(folder, [s.path for s in shards])))
+    with (folder / 'skipped.csv').open('w', newline='', encoding='utf-8') as file:
+      csv.writer(file).writerows([('id', 'reason'), *sorted([*skipped, *source.left_out])])
+    (folder / 'sizes.json').write_text(json.dumps(sizes(folder, [s.path for s in shards])))
 
   def _template(self, fold: int, folder: Path) -> tfds.core.ShardedFileTemplate:
     return tfds.core.ShardedFileTemplate(
       data_dir=folder,
       dataset_name=self.name,
-      split=f'fold_{fold}',
+      split=_split_name(fold),
       filetype_suffix='array_record',
     )
 
-  def shard_paths(self) -> list[str]:
+  def shard_paths(self) -> list[Path]:
     """Of all folds, in order."""
-    folds = [self.info.splits[f'fold_{fold}'] for fold in range(len(self.info.splits))]
-    return [os.fspath(path) for fold in folds for path in fold.filepaths]
+    in_splits = self.info.splits
+    names = map(_split_name, [*range(self._config.num_folds), splits.TEST])
+    return [Path(path) for name in names if name in in_splits for path in in_splits[name].filepaths]
 
 
 def example_features(
@@ -318,10 +277,15 @@ def _sync(path: Path) -> None:
     os.close(descriptor)
 
 
-def _build_index(paths: list[Path], fold_sizes: list[int], source: Source) -> Index:
-  """Reads all records once, so that the index holds for any writer and any order it chose."""
-  folds = np.repeat(np.arange(len(fold_sizes), dtype=np.int32), fold_sizes)
-  frame_bytes = _frame_bytes(source.input_shape, source.input_dtype)
+def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
+  """Reads all records once, so that the index holds for any writer and any order it chose.
+
+  Args:
+    paths: of the shards.
+    folds: [n] of the records in them.
+    source: that they were made from.
+  """
+  frame_bytes = frame_bytes_of(source.input_shape, source.input_dtype)
   columns = {'id': [], 'track': [], 'length': [], 'labels': []}
   reader = array_record_data_source.ArrayRecordDataSource(list(map(os.fspath, paths)))
   for start in range(0, len(reader), 256):
@@ -337,7 +301,7 @@ def _build_index(paths: list[Path], fold_sizes: list[int], source: Source) -> In
   return Index(
     ids=columns['id'][order],
     tracks=columns['track'][order],
-    folds=folds[order],
+    folds=folds[order].astype(np.int32),
     positions=order.astype(np.int64),
     lengths=columns['length'][order].astype(np.int32),
     labels=columns['labels'][order],
@@ -355,51 +319,3 @@ def parse_records(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 def _write_index(index: Index, path: Path) -> None:
   with path.open('wb') as file:
     np.savez_compressed(file, **dataclasses.asdict(index))
-
-
-def _sizes(folder: Path, shards: Sequence[Path]) -> dict[str, int]:
-  paths = (*shards, folder / 'index.npz', folder / 'skipped.csv')
-  return {path.name: path.stat().st_size for path in paths}
-
-
-def _open(builder: _FoldsBuilder, source: Source) -> Prepared:
-  """Opens what is prepared.
-
-  Raises:
-    DataError: a file is not as it was written.
-  """
-  folder = Path(builder.data_path)
-  try:
-    index, skipped, records = _read(folder, list(map(Path, builder.shard_paths())))
-  except PermissionError:
-    raise
-  except Exception as error:  # Of zip, numpy, csv, JSON, ArrayRecord and the system.
-    told = ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
-    raise DataError(f'{folder}: damaged: {told}; delete it and it is prepared again') from error
-  return Prepared(
-    fingerprint=builder.builder_config.name,
-    directory=folder,
-    index=index,
-    records=records,
-    label_names=source.label_names,
-    input_shape=source.input_shape,
-    input_dtype=source.input_dtype,
-    parameters=dict(source.parameters),
-    skipped=skipped,
-  )
-
-
-def _read(folder: Path, shards: Sequence[Path]) -> tuple[Any, ...]:
-  """Returns index, what was left out, and records; raises anything where they are damaged."""
-  if (folder / 'sizes.json').exists():  # Not in datasets of earlier versions.
-    expected = json.loads((folder / 'sizes.json').read_text())
-    for name, size in _sizes(folder, shards).items():
-      if size != expected[name]:
-        raise ValueError(f'{name}: expected {expected[name]} bytes, found {size}')
-  index = Index(**np.load(folder / 'index.npz', allow_pickle=False))
-  with (folder / 'skipped.csv').open(newline='') as file:
-    _, *skipped = ((identity, reason) for identity, reason in csv.reader(file))
-  records = array_record_data_source.ArrayRecordDataSource(list(map(os.fspath, shards)))
-  if not np.array_equal(np.sort(index.positions), np.arange(len(records))):
-    raise ValueError(f'expected {len(index.positions)} records, found {len(records)}')
-  return index, tuple(skipped), records

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from musicjax.data import array_records, splits
-from musicjax.data.array_records import Index, Prepared
+from musicjax.data.prepared import Index, Prepared
 from musicjax.errors import ConfigError
 
 Batch = dict[str, np.ndarray]

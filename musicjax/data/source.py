@@ -42,6 +42,9 @@ class Source:
     features: arrays of `decode` -> inputs, in order, with an input that does not depend on its
       company; None where `decode` gives the inputs.
     official_folds: [n] int folds that come with the data and win; None where there are none.
+    official_splits: [n] `train`, `validation` or `test`, that come with the data and win; None
+      where there are none.
+    left_out: (id, reason) of tracks that are on purpose not among the ids.
     sliced: an id stands for a track of several examples, its slices, along a leading axis of what
       `features` (`decode`, where there are none) returns.
   """
@@ -60,6 +63,8 @@ class Source:
   decode: Callable[[Any], np.ndarray]
   features: Callable[[list[np.ndarray]], list[np.ndarray]] | None = None
   official_folds: np.ndarray | None = None
+  official_splits: np.ndarray | None = None
+  left_out: tuple[tuple[str, str], ...] = ()
   sliced: bool = False
 
 
@@ -97,25 +102,42 @@ def manifest(names: Iterable[str], paths: Iterable[Path]) -> tuple[tuple[str, in
 
 
 def find_files(path: Path, extensions: Sequence[str]) -> list[Path]:
+  """As `walk_files`.
+
+  Raises:
+    DataError: a folder cannot be read, or a name is no text, so that no table could hold it.
+  """
+  files = walk_files(path, extensions)
+  for file in files:
+    check_name(file)
+  return files
+
+
+def walk_files(path: Path, extensions: Sequence[str]) -> list[Path]:
   """The path itself, or of a folder the files below it with these extensions in sorted order.
 
   A folder without any stands for itself, and is for its reader to refuse.
 
   Raises:
-    DataError: a folder cannot be read, or a name is no text, so that no table could hold it.
+    DataError: a folder cannot be read.
   """
 
   def refuse(error: OSError) -> NoReturn:
     raise DataError(f'{error.filename}: cannot be read: {error.strerror}')
 
-  files = [path]
-  if os.path.isdir(path):
-    walk = os.walk(path, onerror=refuse)
-    found = [Path(folder, name) for folder, _, names in walk for name in names]
-    files = sorted(file for file in found if file.suffix.lower() in extensions) or [path]
-  for file in files:
-    try:
-      str(file).encode()
-    except UnicodeEncodeError:
-      raise DataError(f'{file}: expected a file name in UTF-8') from None
-  return files
+  if not os.path.isdir(path):
+    return [path]
+  walk = os.walk(path, onerror=refuse)
+  found = [Path(folder, name) for folder, _, names in walk for name in names]
+  return sorted(file for file in found if file.suffix.lower() in extensions) or [path]
+
+
+def check_name(path: Path) -> None:
+  """Raises DataError where a path is not in UTF-8."""
+  if (readable := readable_name(path)) != str(path):
+    raise DataError(f'{readable}: expected a file name in UTF-8')
+
+
+def readable_name(path: str | os.PathLike) -> str:
+  r"""Returns a path with `\xff` where it holds bytes that are not UTF-8."""
+  return os.fsencode(path).decode('utf-8', 'backslashreplace')

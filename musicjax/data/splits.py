@@ -8,7 +8,10 @@ import warnings
 
 import numpy as np
 
-from musicjax.errors import ConfigError, DataError
+from musicjax.errors import ConfigError, DataError, quoted
+
+SPLITS = ('train', 'validation', 'test')  # That data may bring.
+TEST = -1  # In place of a fold: a row of the data's own test set.
 
 
 def assign_folds(groups, labels, num_folds: int, split_seed: int, official=None) -> np.ndarray:
@@ -61,12 +64,59 @@ def assign_folds(groups, labels, num_folds: int, split_seed: int, official=None)
   return _iterative_stratification(counts, sizes, fixed, num_folds, split_seed)[group_of_row]
 
 
+def assign_around_splits(
+  groups, labels, splits, num_folds: int, split_seed: int, official=None
+) -> np.ndarray:
+  """Gives every row of data that brings its own splits a fold; see `split_rows`.
+
+  Test rows are the test set, whatever the fold. Validation rows are the fold that validates where
+  config.fold is 0, and training rows fill the others; without validation rows, or without test
+  rows, folds for these are cut from the training rows.
+
+  Args:
+    groups: as of `assign_folds`, as are labels, num_folds, split_seed and official.
+    splits: [n] of `SPLITS`.
+
+  Returns:
+    [n] int32, `TEST` or a fold.
+
+  Raises:
+    ConfigError, DataError: as `assign_folds`; a group lies in two splits, nothing is left to train
+      on, or there are both validation rows and official folds.
+  """
+  groups, labels, splits = np.asarray(groups, str), np.asarray(labels, bool), np.asarray(splits)
+  split_of = {}
+  for group, split in zip(groups.tolist(), splits.tolist(), strict=True):
+    if split_of.setdefault(group, split) != split:
+      raise DataError(
+        f'split of group {quoted(group)}: expected one, found {split_of[group]}, {split}'
+      )
+  test, validation = splits == 'test', splits == 'validation'
+  folds = np.full(len(splits), TEST, np.int32)
+  if (test | validation).all():
+    raise DataError('split: expected rows to train on, found none')
+  if not validation.any():
+    rows = ~test
+    fixed = None if official is None else official[rows]
+    folds[rows] = assign_folds(groups[rows], labels[rows], num_folds, split_seed, fixed)
+    return folds
+  if official is not None:
+    raise DataError('split: expected no validation rows beside official folds, found both')
+  train = splits == 'train'
+  folds[validation] = held = 0 if test.any() else 1
+  cut = assign_folds(groups[train], labels[train], num_folds - 1, split_seed)
+  folds[train] = cut + (cut >= held)
+  return folds
+
+
 def split_rows(folds, fold: int, num_folds: int) -> dict[str, np.ndarray]:
   """Rows of each split: fold f tests, fold (f + 1) % num_folds validates, the rest trains.
 
+  Where the data brings its own test set, that tests, fold f validates, and the rest trains.
+
   Args:
-    folds: [n] int, from `assign_folds`.
-    fold: the test fold, 0 .. num_folds - 1.
+    folds: [n] int, from `assign_folds`, or `TEST`.
+    fold: 0 .. num_folds - 1.
     num_folds: 3 or more, or nothing would be left to train on.
 
   Returns:
@@ -80,11 +130,14 @@ def split_rows(folds, fold: int, num_folds: int) -> dict[str, np.ndarray]:
     raise ConfigError(f'num_folds: expected 3 or more, found {num_folds}')
   if not 0 <= fold < num_folds:
     raise ConfigError(f'fold: expected 0..{num_folds - 1}, found {fold}')
-  if folds.size and (folds.min() < 0 or folds.max() >= num_folds):
+  if folds.size and (folds.min() < TEST or folds.max() >= num_folds):
     raise ConfigError(
       f'num_folds: expected folds 0..{num_folds - 1}, found {folds.min()}..{folds.max()}'
     )
-  test, validation = folds == fold, folds == (fold + 1) % num_folds
+  if (folds == TEST).any():
+    test, validation = folds == TEST, folds == fold
+  else:
+    test, validation = folds == fold, folds == (fold + 1) % num_folds
   return {
     'train': np.flatnonzero(~test & ~validation),
     'validation': np.flatnonzero(validation),

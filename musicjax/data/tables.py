@@ -1,4 +1,4 @@
-"""CSV tables, read strictly: what is no table is told with its line, not guessed at."""
+"""Tables, CSV or Parquet, read strictly: what is no table is told with its line, not guessed at."""
 
 import contextlib
 import csv
@@ -10,20 +10,35 @@ from typing import BinaryIO
 
 from musicjax.errors import DataError, quoted
 
+Cell = str | tuple[str, ...]  # The latter where a cell of a Parquet file holds a list.
+Rows = list[tuple[str, tuple[Cell, ...]]]
 
-def read(
-  path: Path, columns: Sequence[str], optional: Sequence[str] = ()
-) -> list[tuple[int, tuple[str, ...]]]:
-  """Returns (line, cells of the named columns) of every row, at least one.
+
+def read(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Rows:
+  """Returns (its place, as `line 2` or `row 1`; cells of the named columns) of every row.
 
   Args:
-    path: of a UTF-8 file whose first line names the columns; others are passed over.
+    path: of a Parquet file where it ends in `.parquet`, else of a UTF-8 CSV file whose first line
+      names the columns; others are passed over.
     columns: that there must be.
     optional: that there may be, after the others; where one is not its cells are empty.
 
   Raises:
-    DataError: the file is no CSV table with these columns.
+    DataError: the file is no table with these columns, or has no rows.
   """
+  if is_parquet(path):
+    from musicjax.data import parquet  # A quarter of a second; most tables are CSV.
+
+    return parquet.read(path, columns, optional)
+  return _read_csv(path, columns, optional)
+
+
+def is_parquet(path: Path) -> bool:
+  """Tells the format of a table by its name."""
+  return path.suffix.lower() == '.parquet'
+
+
+def _read_csv(path: Path, columns: Sequence[str], optional: Sequence[str]) -> Rows:
   with opened(path) as file:
     content = file.read()
   reader = None
@@ -36,9 +51,7 @@ def read(
   if not lines:
     raise DataError(f'{path}: expected a UTF-8 CSV table, found no text')
   (_, header), *lines = lines
-  twice = any(header.count(column) > 1 for column in optional)
-  if twice or any(header.count(column) != 1 for column in columns):
-    raise DataError(f'{path}: expected columns {list(columns)}, found {quoted(header)}')
+  check_header(path, header, columns, optional)
   if not lines:
     raise DataError(f'{path}: expected at least one row, found none')
 
@@ -51,8 +64,17 @@ def read(
         f'{path}: line {line}: expected {len(header)} cells as in the first line, found '
         f'{len(cells)}; a cell with commas needs quotes'
       )
-    rows.append((line, tuple('' if p is None else cells[p] for p in positions)))
+    rows.append((f'line {line}', tuple('' if p is None else cells[p] for p in positions)))
   return rows
+
+
+def check_header(
+  path: Path, header: Sequence[str], columns: Sequence[str], optional: Sequence[str]
+) -> None:
+  """Raises DataError where a needed column is missing, or a wanted one is there twice."""
+  twice = any(header.count(column) > 1 for column in optional)
+  if twice or any(header.count(column) != 1 for column in columns):
+    raise DataError(f'{path}: expected columns {list(columns)}, found {quoted(header)}')
 
 
 @contextlib.contextmanager

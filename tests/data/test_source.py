@@ -60,5 +60,5 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, mo
 
 def test_a_name_that_is_no_text_is_refused_before_it_is_predicted(tmp_path):
   (tmp_path / os.fsdecode(b'\xff.npy')).touch()
-  with pytest.raises(DataError, match=r'\\udcff.npy: expected a file name in UTF-8'):
+  with pytest.raises(DataError, match=r'\\xff.npy: expected a file name in UTF-8'):
     source.find_files(tmp_path, ['.npy'])

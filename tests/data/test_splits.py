@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicjax.data.splits import assign_folds, split_rows
+from musicjax.data.splits import TEST, assign_around_splits, assign_folds, split_rows
 from musicjax.errors import ConfigError, DataError
 
 
@@ -238,3 +238,53 @@ def test_fifty_thousand_tracks_of_256_tags_take_under_ten_seconds():
   folds = assign_folds(groups, labels, 5, 0)
   assert time.perf_counter() - start < 10
   assert _imbalance(folds, labels, 5) < 0.005
+
+
+def test_official_splits_are_what_fold_0_gives_and_folds_are_cut_from_the_rest():
+  _, labels = _tracks(300, 4, 300)
+  splits = np.repeat(['train', 'test', 'validation'], [200, 60, 40])
+  folds = assign_around_splits(groups_of_rows(300), labels, splits, 4, 0)
+  for fold in range(4):
+    rows = split_rows(folds, fold, 4)
+    assert sorted(np.concatenate(list(rows.values())).tolist()) == list(range(300))
+    assert set(splits[rows['test']]) == {'test'}
+    assert len(rows['test']) == 60
+  assert set(splits[split_rows(folds, 0, 4)['validation']]) == {'validation'}
+  assert np.bincount(folds[:200]).tolist() in ([0, 67, 67, 66], [0, 67, 66, 67], [0, 66, 67, 67])
+  assert _imbalance(folds[:200] - 1, labels[:200], 3) < 0.03
+
+
+def groups_of_rows(number):
+  return np.arange(number).astype(str)
+
+
+def test_without_validation_rows_they_are_cut_from_the_training_rows():
+  _, labels = _tracks(100, 4, 100)
+  splits = np.repeat(['train', 'test'], [80, 20])
+  folds = assign_around_splits(groups_of_rows(100), labels, splits, 4, 0)
+  assert folds[80:].tolist() == [TEST] * 20
+  assert np.bincount(folds[:80]).tolist() == [20] * 4
+  official = np.append(np.arange(80) % 4, np.full(20, -1))
+  found = assign_around_splits(groups_of_rows(100), labels, splits, 4, 0, official)
+  np.testing.assert_array_equal(found[:80], official[:80])
+
+
+def test_without_test_rows_fold_0_cuts_them_from_the_training_rows():
+  _, labels = _tracks(100, 4, 100)
+  splits = np.repeat(['train', 'validation'], [80, 20])
+  rows = split_rows(assign_around_splits(groups_of_rows(100), labels, splits, 5, 0), 0, 5)
+  assert set(rows['validation']) == set(range(80, 100))
+  assert len(rows['test']) == 20
+
+
+def test_splits_that_cannot_be_are_errors():
+  labels = np.ones((6, 1), bool)
+  splits = ['train', 'train', 'train', 'train', 'validation', 'test']
+  with pytest.raises(DataError, match="split of group 'a': expected one, found train, test"):
+    assign_around_splits(list('abcdea'), labels, splits, 3, 0)
+  with pytest.raises(DataError, match='expected rows to train on'):
+    assign_around_splits(list('ab'), labels[:2], splits[4:], 3, 0)
+  with pytest.raises(DataError, match='expected no validation rows beside official folds'):
+    assign_around_splits(list('abcdef'), labels, splits, 3, 0, np.array([0, 1, 2, 0, -1, -1]))
+  with pytest.raises(ConfigError, match='each of 4 folds, found 3 groups'):
+    assign_around_splits(list('abccef'), labels, splits, 5, 0)

@@ -8,20 +8,16 @@ sub-folder that is their label. Fields of `config.dataset`:
                           audio repeats it, see `musicjax.audio.slices.Slices`
   n_fft, hop_length       samples of a frame, and between frames
   n_mels, mel_scale       bands, `slaney` or `htk`
-  pattern                 regular expression, found in a file's path below the folder; its named
-                          groups `fold` and `group` are the official fold and what must not be split
-  table                   a CSV file instead of sub-folders, with the columns `path,tags` and, where
-                          wanted, `group` and `fold`: paths are below the folder, several tags are
-                          joined by bars or commas, an empty cell is no group or no fold
+
+and, for what a file's labels, group, fold and split are, those of `musicjax.data.listing`.
 """
 
 import dataclasses
 import functools
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -29,31 +25,29 @@ from ml_collections import ConfigDict
 from musicjax.audio import io
 from musicjax.audio.features import LogMel, scaled_log_mel
 from musicjax.audio.slices import Slices
-from musicjax.data import tables
-from musicjax.data.source import Source, find_files, manifest
-from musicjax.errors import ConfigError, DataError, quoted
+from musicjax.data import listing
+from musicjax.data.source import Source, check_name, find_files, manifest
+from musicjax.errors import DataError
 
 FIELDS = (
   'sample_rate', 'channels', 'seconds', 'hop_seconds', 'n_fft', 'hop_length', 'n_mels',
-  'mel_scale', 'pattern', 'table',
+  'mel_scale', *listing.FIELDS,
 )  # fmt: skip  # of `config.dataset`
 # Inputs are (dB + offset) / scale: 0 is what the front end takes for silence, and music below 1.
 _OFFSET_DB, _SCALE_DB = 100.0, 150.0
 # Slices through the front end at once: one shape, which compiles once. On CPU it takes one after
 # the other anyway, and what fills up the last batch is lost time.
 _SLICES = 8
-_NAME = re.compile(r'[^\x00-\x1f\x7f]+')
 
 
 def load(config: ConfigDict) -> Source:
   """The files below `config.data_dir`.
 
   Raises:
-    ConfigError: slices, frames or the pattern are not possible.
-    DataError: there are no files, a file is in no sub-folder, its path does not fit the pattern or
-      it has not the one tag of a single-label task; the table is none.
+    ConfigError: slices or frames are not possible; as `listing.describe`.
+    DataError: as `listing.read` and `listing.describe`.
   """
-  fields, folder = config.dataset, Path(config.data_dir)
+  fields = config.dataset
   rule = Slices(fields.sample_rate, fields.seconds, fields.hop_seconds)
   front_end = LogMel(
     sample_rate=fields.sample_rate,
@@ -62,17 +56,7 @@ def load(config: ConfigDict) -> Source:
     n_mels=fields.n_mels,
     mel_scale=fields.mel_scale,
   )
-  listing = _read_table(folder, fields.table) if fields.table else _list_folder(folder)
-  if config.task == 'single_label' and (odd := [t for t in listing if len(t.tags) != 1]):
-    raise DataError(
-      f'{odd[0].name}: expected one tag with config.task=single_label, found {len(odd[0].tags)}; '
-      'multi_label takes any number'
-    )
-  if fields.pattern:
-    listing = _parse_names(listing, fields.pattern)
-  names = [track.name for track in listing]
-  label_names = sorted(set().union(*(track.tags for track in listing)))
-  folds = [track.fold for track in listing]
+  known = listing.describe(listing.read(config, io.EXTENSIONS), config)
   parameters = {
     'slices': dataclasses.asdict(rule),
     'channels': fields.channels,
@@ -80,112 +64,41 @@ def load(config: ConfigDict) -> Source:
     'offset_db': _OFFSET_DB,
     'scale_db': _SCALE_DB,
   }
-  paths = [folder / name for name in names]
   return Source(
     name='audio',
     preparation=f'log-mel-{fields.n_mels}',
     parameters=parameters,
-    manifest=manifest(names, paths),
-    ids=np.array(names),
-    groups=np.array([track.group or track.name for track in listing]),
-    labels=np.array([[label in track.tags for label in label_names] for track in listing]),
-    label_names=tuple(label_names),
+    manifest=manifest(known['ids'].tolist(), known['keys']),
     input_shape=(front_end.num_frames(rule.samples), fields.n_mels),
     input_dtype='float16',
-    keys=paths,
-    decode=functools.partial(io.load, sample_rate=fields.sample_rate, channels=fields.channels),
+    decode=functools.partial(decode, parameters=parameters),
     features=functools.partial(slice_features, parameters=parameters),
-    official_folds=_number_folds(folds, config.num_folds) if any(folds) else None,
     sliced=True,
+    **known,
   )
 
 
-class _Track(NamedTuple):
-  """What is known of a file before it is read; empty texts are unknown.
-
-  Attributes:
-    name: its path below the folder, with slashes.
-    tags: its labels.
-    group: what must not be split; where unknown, a file is its own.
-    fold: its official fold.
-  """
-
-  name: str
-  tags: frozenset[str]
-  group: str = ''
-  fold: str = ''
-
-
-def _list_folder(folder: Path) -> list[_Track]:
-  """Returns all files below the folder, ascending."""
-  if not folder.is_dir():
-    raise DataError(f'{folder}: expected a folder of sub-folders of audio files, found none')
-  files = find_files(folder, io.EXTENSIONS)
-  if files == [folder]:
-    raise DataError(f'{folder}: expected files {", ".join(io.EXTENSIONS)} in it, found none')
-  names = sorted(file.relative_to(folder).as_posix() for file in files)
-  if alone := [name for name in names if '/' not in name]:
-    raise DataError(
-      f'{folder / alone[0]}: expected files in a sub-folder a label, found one beside'
-    )
-  return [_Track(name, frozenset([name.split('/')[0]])) for name in names]
-
-
-def _read_table(folder: Path, table: str) -> list[_Track]:
-  """Returns the files that a table names, ascending."""
-  path = folder / table
-  tracks = {}
-  for line, (name, cell, group, fold) in tables.read(path, ['path', 'tags'], ['group', 'fold']):
-    if not _NAME.fullmatch(name) or {'', '.', '..'} & set(name.split('/')):
-      raise DataError(
-        f'{path}: line {line}: path: expected a file below the folder, found {quoted(name)}'
-      )
-    if name in tracks:
-      raise DataError(f'{path}: line {line}: expected every path once, found {quoted(name)} twice')
-    tags = (tag.strip() for tag in cell.split('|' if '|' in cell else ','))
-    tracks[name] = _Track(name, frozenset(filter(None, tags)), group.strip(), fold.strip())
-  if not any(track.tags for track in tracks.values()):
-    raise DataError(f'{path}: tags: expected at least one tag, found none')
-  return [tracks[name] for name in sorted(tracks)]
-
-
-def _parse_names(listing: Sequence[_Track], pattern: str) -> list[_Track]:
-  """Returns the files with the groups and official folds that a pattern finds in their names."""
-  try:
-    compiled = re.compile(pattern)
-  except re.error as error:
-    raise ConfigError(
-      f'config.dataset.pattern: expected a regular expression, found {quoted(pattern)}: {error}'
-    ) from None
-  known = set(compiled.groupindex)
-  if not known or not known <= {'fold', 'group'}:
-    raise ConfigError(
-      'config.dataset.pattern: expected named groups, (?P<fold>...) or (?P<group>...) or both, '
-      f'found {", ".join(known) or "none"}'
-    )
-  parsed = []
-  for track in listing:
-    match = compiled.search(track.name)
-    if match is None or not all(match.groupdict().values()):
-      raise DataError(f'{track.name}: expected a path that config.dataset.pattern fits, found none')
-    parsed.append(track._replace(**match.groupdict()))
-  return parsed
-
-
-def _number_folds(folds: Sequence[str], num_folds: int) -> np.ndarray:
-  """Numbers folds from 0 in their order, that of numbers where all are: '1'..'5' to 0..4, '' to -1.
+def decode(path: Path, parameters: Mapping[str, Any]) -> np.ndarray:
+  """Returns a file's audio [samples] float32, as `Source.parameters` say.
 
   Raises:
-    ConfigError: there are not as many as `num_folds`.
+    DataError: the file is not sound, its name is not in UTF-8, or it is shorter than a frame.
   """
-  numbers = all(fold.isdecimal() for fold in folds if fold)
-  values = sorted(set(folds) - {''}, key=int if numbers else str)
-  if len(values) != num_folds:
-    raise ConfigError(
-      f'config.num_folds: expected the {len(values)} of the data ({quoted(", ".join(values))}), '
-      f'found {num_folds}'
+  return np.concatenate(list(_blocks(path, parameters)))
+
+
+def _blocks(path: Path, parameters: Mapping[str, Any]) -> Iterator[np.ndarray]:
+  """Yields a file's audio as `io.blocks` does."""
+  check_name(path)
+  rate, shortest = parameters['slices']['sample_rate'], parameters['front_end']['n_fft']
+  found = 0
+  for block in io.blocks(path, rate, channels=parameters['channels']):
+    found += len(block)
+    yield block
+  if found < shortest:
+    raise DataError(
+      f'{path}: expected at least a frame of {shortest} samples at {rate} Hz, found {found}'
     )
-  return np.array([values.index(fold) if fold else -1 for fold in folds])
 
 
 def slice_features(tracks: Sequence[np.ndarray], parameters: Mapping[str, Any]) -> list[np.ndarray]:
@@ -233,5 +146,4 @@ def read_inputs(
 
 def _read_slices(path: Path, parameters: Mapping[str, Any]) -> Iterator[np.ndarray]:
   rule = Slices(**parameters['slices'])
-  blocks = io.blocks(path, rule.sample_rate, channels=parameters['channels'])
-  return log_mels((audio for _, audio in rule.stream(blocks)), parameters)
+  return log_mels((audio for _, audio in rule.stream(_blocks(path, parameters))), parameters)

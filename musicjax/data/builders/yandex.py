@@ -104,18 +104,16 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
       twice.
   """
   rows, seen = [], set()
-  for line, cells in tables.read(path, columns):
+  for place, cells in tables.read(path, columns):
     track = cells[0]
     fits = _NAME.fullmatch(track) and len(track.encode()) <= _MAX_NAME_BYTES
     if not fits or track != track.strip():
       raise DataError(
-        f'{path}: line {line}: track: expected a name of up to {_MAX_NAME_BYTES} bytes, without '
+        f'{path}: {place}: track: expected a name of up to {_MAX_NAME_BYTES} bytes, without '
         f'slashes, control characters and outer spaces, found {quoted(track)}'
       )
     if track in seen:
-      raise DataError(
-        f'{path}: line {line}: expected every track once, found {quoted(track)} twice'
-      )
+      raise DataError(f'{path}: {place}: expected every track once, found {quoted(track)} twice')
     seen.add(track)
     rows.append(cells)
   return rows

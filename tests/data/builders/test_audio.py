@@ -1,6 +1,8 @@
+import csv
 import functools
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -205,18 +207,60 @@ def test_files_beside_the_sub_folders_have_no_label(tmp_path):
     audio.load(make_config(tmp_path))
 
 
-def test_a_broken_file_is_left_out_with_its_line(tmp_path):
+def test_what_is_not_sound_of_any_kind_is_left_out_with_its_line(tmp_path):
   folder = write_audio_folder(tmp_path / 'raw')
   (folder / 'high' / 'broken.mp3').write_bytes(os.urandom(5000))
-  with pytest.raises(DataError, match=r'broken.mp3: expected a decodable audio file'):
-    array_records.prepare(make_config(folder, tmp_path / 'prepared'))
-  prepared = array_records.prepare(
-    make_config(folder, tmp_path / 'prepared', on_bad_example='skip')
-  )
-  ((track, reason),) = prepared.skipped
-  assert track == 'high/broken.mp3'
-  assert 'expected a decodable audio file' in reason
-  assert len(set(prepared.index.tracks)) == 24
+  (folder / 'high' / 'text.mp3').write_text('no audio')
+  (folder / 'high' / 'empty.ogg').touch()
+  write(folder / 'low', 'short.wav', seconds=0.05)
+  write(folder / 'low', 'right.wav').joinpath('right.wav').rename(folder / 'low' / 'wrong.mp3')
+  shutil.copy(folder / 'noise' / '0.wav', os.fsencode(folder) + b'/noise/\xe9t\xe9.wav')
+  config = make_config(folder, tmp_path / 'prepared', on_bad_example='skip', max_skipped=0.2)
+  prepared = array_records.prepare(config)
+  with (prepared.directory / 'skipped.csv').open(newline='', encoding='utf-8') as file:
+    header, *rows = csv.reader(file)
+  assert header == ['id', 'reason']
+  expected = {
+    'high/broken.mp3': 'expected a decodable audio file, found: ',
+    'high/empty.ogg': 'expected a decodable audio file, found: ',
+    'high/text.mp3': 'expected a decodable audio file, found: ',
+    'low/short.wav': 'expected at least a frame of 512 samples at 8000 Hz, found 400',
+    r'noise/\xe9t\xe9.wav': 'expected a file name in UTF-8',
+  }
+  assert [name for name, _ in rows] == list(expected)
+  for name, reason in rows:
+    assert reason.startswith(f'{folder}/{name}: {expected[name]}')
+    assert reason.isprintable()
+  # What a file holds counts, not what it is called.
+  assert len(set(prepared.index.tracks)) == 25
+  assert 'low/wrong.mp3' in prepared.index.tracks
+
+  config.on_bad_example = 'fail'
+  for name in expected:
+    (folder / name).unlink(missing_ok=True)
+  with pytest.raises(DataError, match=r'/noise/\\xe9t\\xe9.wav: expected a file name in UTF-8'):
+    array_records.prepare(config)
+
+
+def test_a_track_shorter_than_a_frame_is_not_predicted_either(tmp_path):
+  source = audio.load(make_config(write(tmp_path, 'a/short.wav', seconds=0.05)))
+  with pytest.raises(DataError, match=r'short\.wav: expected at least a frame of 512 samples'):
+    source.decode(source.keys[0])
+  ((_, slices),) = audio.read_inputs([tmp_path], source.input_shape, source.parameters)
+  with pytest.raises(DataError, match=r'short\.wav: expected at least a frame of 512 samples'):
+    next(slices)
+
+
+def test_a_group_lies_in_one_fold_with_all_its_slices(tmp_path):
+  names = [f'{"ab"[g % 2]}/{g}-{take}.wav' for g in range(8) for take in 'AB']
+  write(tmp_path / 'raw', *names, seconds=0.7)
+  config = make_config(
+    tmp_path / 'raw', tmp_path / 'prepared', num_folds=3,
+    **{'dataset.pattern': r'(?P<group>\d)-'},
+  )  # fmt: skip
+  index = array_records.prepare(config).index
+  assert len(index.ids) > len(names)
+  assert len(set(zip([track[2] for track in index.tracks], index.folds, strict=True))) == 8
 
 
 def test_a_long_track_is_predicted_slice_by_slice(tmp_path, monkeypatch):
