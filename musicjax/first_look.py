@@ -88,7 +88,10 @@ def write(
     writer.write_images(0, {f'examples/{number}': picture})
     if example.audio is not None:
       writer.write_audio(0, {f'examples/{number}/sound': example.audio}, front_end['sample_rate'])
-    end = example.seconds + len(example.before) * front_end['hop_length'] / front_end['sample_rate']
+    samples = len(example.before) * front_end['hop_length']
+    if example.audio is not None:
+      samples = len(example.audio)  # Frames reach beyond the end.
+    end = example.seconds + samples / front_end['sample_rate']
     rows.append({
       'track': example.track, 'start': example.seconds, 'end': end, 'label': example.label,
       'augmented_label': example.augmented_label, 'audio': example.audio is not None, 'file': name,

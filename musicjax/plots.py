@@ -176,7 +176,7 @@ def save_confusion(
     axes.axhline(edge, color='#e6e6e6', linewidth=0.6)
   for (row, column), count in np.ndenumerate(counts):
     if count:
-      axes.text(
+      text = axes.text(
         column,
         row,
         _count(count),
@@ -186,6 +186,7 @@ def save_confusion(
         fontweight='bold' if row == column else 'normal',
         color='white' if share[row, column] > 0.5 else 'black',
       )
+      text.set_in_layout(False)  # Thousands of them take seconds to lay out.
   axes.set_title(f'{counts.sum():,} tracks', fontsize=10)
   figure.colorbar(image, ax=axes, label='share of the true class', fraction=0.04)
   _save(figure, path)
@@ -263,7 +264,7 @@ def _mel_ticks(front_end: Mapping[str, Any]) -> tuple[list[float], list[str]]:
     125,
   ):  # From above, where there is room.
     place = float(np.interp(frequency, edges[1:-1], np.arange(mel.n_mels)))
-    if edges[1] <= frequency < high and (not places or places[-1] - place > mel.n_mels / 12):
+    if edges[1] <= frequency < high and (not places or places[-1] - place > mel.n_mels / 16):
       places.append(place)
       names.append(f'{frequency // 1000}k' if frequency >= 1000 else str(frequency))
   return places, names
@@ -299,8 +300,9 @@ def _grid(figure: Figure, number: int, columns: int) -> Sequence[Axes]:
 
 def _curve_name(name: str, title: str) -> str:
   """What a legend says beside a chart's title."""
-  name = name.removeprefix('validation_') if title == 'Validation metrics' else name
-  return name.removesuffix('_true_positive_ratio').removesuffix('_loss').replace('_', ' ')
+  if title == 'Validation metrics':
+    return name.removeprefix('validation_')
+  return name.split('_')[0]
 
 
 def _series(rows, name: str) -> tuple[list[int], list[float]]:
