@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from musicjax import processes, sharding, system, tasks
+from musicjax import metrics, processes, sharding, system, tasks
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints
 from musicjax.data import array_records, input_pipeline
@@ -24,17 +24,24 @@ class Scores:
     ids: [n] str.
     scores: [n, classes] float64 probabilities, the mean over a track's examples.
     labels: [n, classes] bool.
+    losses: [n] float64, of each track the mean over its examples.
     loss: mean loss of the examples.
   """
 
   ids: np.ndarray
   scores: np.ndarray
   labels: np.ndarray
+  losses: np.ndarray
   loss: float
 
   def metrics(self, task: tasks.Task) -> dict[str, float]:
-    """Returns `loss` and the task's metrics."""
-    return {'loss': self.loss, **task.metrics(self.scores, self.labels)}
+    """Returns `loss`, `true_positive_ratio` and the task's metrics."""
+    ratio = metrics.true_positive_ratio(task.decide(self.scores), self.labels)
+    return {
+      'loss': self.loss,
+      'true_positive_ratio': ratio,
+      **task.metrics(self.scores, self.labels),
+    }
 
 
 def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
@@ -97,6 +104,7 @@ def by_track(
   """
   order = np.argsort(index, kind='stable')  # Rows of the index ascend by id.
   index, scores = index[order], scores[order].astype(np.float64)
+  losses = losses[order].astype(np.float64)
   if not np.array_equal(index, np.sort(rows)):
     raise RuntimeError(
       f'evaluation: expected {len(rows)} examples once each, found '
@@ -107,7 +115,11 @@ def by_track(
   )
   mean = np.zeros((len(ids), scores.shape[1]))
   np.add.at(mean, track_of, scores)
-  mean /= np.bincount(track_of)[:, None]
+  count = np.bincount(track_of)
   return Scores(
-    ids, mean, prepared.index.labels[index[first]], float(losses[order].astype(np.float64).mean())
+    ids=ids,
+    scores=mean / count[:, None],
+    labels=prepared.index.labels[index[first]],
+    losses=np.bincount(track_of, losses) / count,
+    loss=float(losses.mean()),
   )

@@ -147,23 +147,22 @@ def pr_curve(scores, labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def lwlrap(scores, labels, mask=None) -> float:
   """Label-weighted label-ranking average precision (DCASE 2019 task 2, Fonseca et al., 2019).
 
-  For each positive, the share of positives among the labels of that example with the same score
-  or a higher one; the mean over all positives, so that an example weighs as many times as it has
-  labels. NaN without positives.
+  The mean over all positives of what `ranking_precision` takes the mean of in an example, so that
+  an example weighs as many times as it has labels. NaN without positives.
   """
-  scores, labels, mask = _check(scores, labels, mask)
-  if mask is not None:
-    labels = labels & mask
-    scores = np.where(mask, scores, -np.inf)
-  total = 0.0
-  # By class, not all positives at once: memory stays below one [n, classes] array.
-  for c in range(labels.shape[1]):
-    rows = np.flatnonzero(labels[:, c])
-    ahead = scores[rows] >= scores[rows, c, None]
-    hits = np.count_nonzero(ahead & labels[rows], axis=1)
-    total += np.sum(hits / np.count_nonzero(ahead, axis=1))
-  positives = np.count_nonzero(labels)
-  return float(total / positives) if positives else float('nan')
+  total, positives = _ranking_precisions(scores, labels, mask)
+  return float(total.sum() / positives.sum()) if positives.any() else float('nan')
+
+
+def ranking_precision(scores, labels, mask=None) -> np.ndarray:
+  """Label-ranking average precision of each example [n]; NaN where it has no positives.
+
+  For each of its positives, the share of positives among its labels with the same score or a higher
+  one; the mean over them: 1 where all positives are ranked before all negatives.
+  """
+  total, positives = _ranking_precisions(scores, labels, mask)
+  with np.errstate(invalid='ignore'):
+    return total / positives
 
 
 def above(scores, threshold: float = 0.5) -> np.ndarray:
@@ -197,6 +196,29 @@ def f1_macro(decisions, labels, mask=None) -> float:
 def f1_micro(decisions, labels, mask=None) -> float:
   """F1 of all (example, class) decisions together; NaN without positives."""
   return float(_f1(*(counts.sum() for counts in _confusion(decisions, labels, mask))))
+
+
+def true_positive_ratio(decisions, labels, mask=None) -> float:
+  """Share of the positives of all classes together that were decided for; NaN without positives."""
+  hits, _, positives = (counts.sum() for counts in _confusion(decisions, labels, mask))
+  return float(hits / positives) if positives else float('nan')
+
+
+def classification(decisions, labels, mask=None) -> dict[str, np.ndarray]:
+  """What a classification report shows of each class: [classes] arrays.
+
+  Returns:
+    `precision` (0 where nothing was decided for), `recall`, `f1`, NaN without positives; `support`.
+  """
+  hits, decided, positives = _confusion(decisions, labels, mask)
+  with np.errstate(invalid='ignore'):
+    recall = np.where(positives > 0, hits / positives, np.nan)
+  return {
+    'precision': np.where(positives > 0, hits / np.maximum(decided, 1), np.nan),
+    'recall': recall,
+    'f1': _f1(hits, decided, positives),
+    'support': positives,
+  }
 
 
 def accuracy(scores, labels) -> float:
@@ -266,6 +288,22 @@ def _confusion(decisions, labels, mask):
 def _f1(hits, decided, positives):
   with np.errstate(invalid='ignore'):
     return np.where(positives > 0, 2.0 * hits / (decided + positives), np.nan)
+
+
+def _ranking_precisions(scores, labels, mask) -> tuple[np.ndarray, np.ndarray]:
+  """Of each example, the sum over its positives of their precision, and their number: [n] both."""
+  scores, labels, mask = _check(scores, labels, mask)
+  if mask is not None:
+    labels = labels & mask
+    scores = np.where(mask, scores, -np.inf)
+  total = np.zeros(len(labels))
+  # By class, not all positives at once: memory stays below one [n, classes] array.
+  for c in range(labels.shape[1]):
+    rows = np.flatnonzero(labels[:, c])
+    ahead = scores[rows] >= scores[rows, c, None]
+    hits = np.count_nonzero(ahead & labels[rows], axis=1)
+    total[rows] += hits / np.count_nonzero(ahead, axis=1)
+  return total, labels.sum(axis=1)
 
 
 def _known_pairs(scores, labels, mask):

@@ -1,18 +1,28 @@
 """The pictures of a report, with matplotlib's object interface: no global state, no display."""
 
+import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+import librosa
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from musicjax.audio.features import LogMel
+
+if TYPE_CHECKING:  # Which draws with this module.
+  from musicjax.first_look import Example
 
 # Okabe and Ito's colours, told apart by colour-blind readers, without the yellow that white drowns.
 _COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')
 _BLUE, _ORANGE = _COLORS[:2]
 _GREY = '#8a8a8a'
 _ROW = 0.17  # inches a line of text needs at the size of tick labels
+_RATIO = 'True-positive ratio'  # title of a chart
 _ROWS = 64  # bars in a column of the chart of all tags
 
 
@@ -25,16 +35,22 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
     select: name of the metric that chose the checkpoint; its best step is marked.
   """
   names = list(dict.fromkeys(name for row in rows for name in row))
+  ratios = [f'{split}_true_positive_ratio' for split in ('train', 'validation')]
   shares = [name for name in names if name.startswith('validation_') and _is_share(rows, name)]
+  shares = [name for name in shares if name not in ratios]
   shares.sort(key=lambda name: name != select)
   charts = {
     'Loss': [name for name in ('train_loss', 'validation_loss') if name in names],
+    _RATIO: [name for name in ratios if name in names],
     'Validation metrics': shares[: len(_COLORS)],
     'Learning rate': [name for name in ('learning_rate',) if name in names],
   }
   charts = {title: chosen for title, chosen in charts.items() if chosen}
-  figure = _figure(4.2 * len(charts), 3.6)
-  for axes, (title, chosen) in zip(_row(figure, len(charts)), charts.items(), strict=True):
+  columns = min(2, len(charts))
+  figure = _figure(4.6 * columns, 3.5 * -(-len(charts) // columns))
+  for axes, (title, chosen) in zip(
+    _grid(figure, len(charts), columns), charts.items(), strict=True
+  ):
     for color, name in zip(_COLORS, chosen, strict=False):
       steps, values = _series(rows, name)
       # A curve of few points shows where they are.
@@ -42,9 +58,7 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
         steps,
         values,
         color=color,
-        label=name.removeprefix('validation_')
-        if title == 'Validation metrics'
-        else name.replace('_', ' '),
+        label=_curve_name(name, title),
         marker='.' if len(steps) <= 30 else None,
         linewidth=2 if name == select else 1.3,
       )
@@ -57,9 +71,11 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.ticklabel_format(axis='y', scilimits=(-3, 5))
+    if title == _RATIO:
+      axes.set_ylim(-0.02, 1.02)
     if len(chosen) > 1:
       axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
-  figure.savefig(path)
+  _save(figure, path)
 
 
 def save_tags(
@@ -90,7 +106,7 @@ def save_tags(
   figure.legend(
     *figure.axes[0].get_legend_handles_labels(), loc='outside upper center', ncols=2, frameon=False
   )
-  figure.savefig(path)
+  _save(figure, path)
 
 
 def save_support(path: Path, support: np.ndarray, precision: np.ndarray) -> None:
@@ -103,7 +119,7 @@ def save_support(path: Path, support: np.ndarray, precision: np.ndarray) -> None
   axes.set_ylim(-0.02, 1.02)
   axes.set_xlabel('positives in training')
   axes.set_ylabel('average precision')
-  figure.savefig(path)
+  _save(figure, path)
 
 
 def save_pr_curves(
@@ -130,7 +146,7 @@ def save_pr_curves(
     axes.set_xlabel('recall')
     axes.set_ylabel('precision')
     axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), frameon=False, title='AP  tag')
-  figure.savefig(path)
+  _save(figure, path)
 
 
 def save_confusion(
@@ -144,9 +160,9 @@ def save_confusion(
     support: [classes] examples of each true class, also those predicted as a class not shown.
     names: one name a class.
   """
-  share = counts / support[:, None]
-  numbered = len(names) <= 20  # beyond that the numbers no longer fit their cells
-  size = (0.45 if numbered else _ROW) * len(names)
+  share = counts / np.maximum(support, 1)[:, None]
+  large = len(names) <= 20
+  size = (0.45 if large else 0.25) * len(names)
   figure = _figure(size + 3.5, size + 2.5)
   axes = figure.subplots()
   image = axes.imshow(share, cmap='Blues', vmin=0, vmax=1)
@@ -155,21 +171,111 @@ def save_confusion(
   axes.set_yticks(ticks, [_short(name) for name in names], fontsize=8)
   axes.set_xlabel('predicted')
   axes.set_ylabel('true')
-  axes.grid(visible=False)
-  if numbered:
-    for (row, column), count in np.ndenumerate(counts):
-      if count:
-        axes.text(
-          column,
-          row,
-          str(count),
-          ha='center',
-          va='center',
-          fontsize=8,
-          color='white' if share[row, column] > 0.5 else 'black',
-        )
+  for edge in ticks[1:] - 0.5:
+    axes.axvline(edge, color='#e6e6e6', linewidth=0.6)
+    axes.axhline(edge, color='#e6e6e6', linewidth=0.6)
+  for (row, column), count in np.ndenumerate(counts):
+    if count:
+      text = axes.text(
+        column,
+        row,
+        _count(count),
+        ha='center',
+        va='center',
+        fontsize=8 if large else 6,
+        fontweight='bold' if row == column else 'normal',
+        color='white' if share[row, column] > 0.5 else 'black',
+      )
+      text.set_in_layout(False)  # Thousands of them take seconds to lay out.
+  axes.set_title(f'{counts.sum():,} tracks', fontsize=10)
   figure.colorbar(image, ax=axes, label='share of the true class', fraction=0.04)
-  figure.savefig(path)
+  _save(figure, path)
+
+
+def draw_example(example: 'Example', front_end: Mapping[str, Any], unit: str, title: str) -> bytes:
+  """Draws an example of mel frames as it is stored, normalised and augmented; returns a PNG.
+
+  Args:
+    example: of the first batch.
+    front_end: that made it: fields of `LogMel`.
+    unit: of the normalised values.
+    title: of the picture.
+  """
+  charts = [] if example.decibels is None else [('as stored', example.decibels)]
+  before = 'before augmentation' if example.decibels is None else 'normalised, before augmentation'
+  charts += [(before, example.before), ('after augmentation', example.after)]
+  figure = _figure(4.3 * len(charts), 3.1)
+  longest = max(len(frames) for _, frames in charts)
+  seconds = front_end['hop_length'] / front_end['sample_rate']
+  # Of one scale, so that what augmentation adds is seen; a few outliers would take all of it.
+  low, high = np.percentile(example.before, (0.5, 99.5))
+  ticks, names = _mel_ticks(front_end)
+  for number, (axes, (name, frames)) in enumerate(
+    zip(figure.subplots(1, len(charts), sharey=True, squeeze=False)[0], charts, strict=True)
+  ):
+    stored = name == 'as stored'
+    image = axes.imshow(
+      frames.T,
+      origin='lower',
+      aspect='auto',
+      interpolation='nearest',
+      cmap='magma',
+      vmin=max(frames.min(), frames.max() - 80) if stored else low,
+      vmax=frames.max() if stored else high,
+      extent=(
+        example.seconds,
+        example.seconds + len(frames) * seconds,
+        -0.5,
+        frames.shape[1] - 0.5,
+      ),
+    )
+    axes.set_xlim(example.seconds, example.seconds + longest * seconds)
+    axes.set_facecolor('#e6e6e6')  # What is padding in the shorter one.
+    label = example.augmented_label if name == 'after augmentation' else example.label
+    axes.set_title(f'{name}\n{_short(label, 44)}', fontsize=10)
+    axes.set_xlabel('time in the track (s)')
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_yticks(ticks, names)
+    if not number:
+      axes.set_ylabel('frequency (Hz)')
+    figure.colorbar(image, ax=axes, label='dB' if stored else unit, pad=0.02)
+  figure.suptitle(_short(title, 80), fontsize=11, fontweight='bold')
+  file = io.BytesIO()
+  _save(figure, file)
+  return file.getvalue()
+
+
+def _mel_ticks(front_end: Mapping[str, Any]) -> tuple[list[float], list[str]]:
+  """Bands, counted from 0 and in fractions, where round frequencies lie, and their names."""
+  mel = LogMel(**front_end)
+  high = mel.fmax or mel.sample_rate / 2
+  edges = librosa.mel_frequencies(
+    mel.n_mels + 2, fmin=mel.fmin, fmax=high, htk=mel.mel_scale == 'htk'
+  )
+  places, names = [], []
+  for frequency in (
+    16000,
+    8000,
+    4000,
+    2000,
+    1000,
+    500,
+    250,
+    125,
+  ):  # From above, where there is room.
+    place = float(np.interp(frequency, edges[1:-1], np.arange(mel.n_mels)))
+    if edges[1] <= frequency < high and (not places or places[-1] - place > mel.n_mels / 16):
+      places.append(place)
+      names.append(f'{frequency // 1000}k' if frequency >= 1000 else str(frequency))
+  return places, names
+
+
+def _save(figure: Figure, file: Path | BinaryIO) -> None:
+  with warnings.catch_warnings():
+    # A name in a script that the font does not have is told by its boxes.
+    warnings.filterwarnings('ignore', 'Glyph .* missing from font')
+    # Tight: labels beside a chart of equal axes would be cut.
+    figure.savefig(file, format='png', bbox_inches='tight')
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -177,12 +283,26 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _row(figure: Figure, columns: int) -> Sequence[Axes]:
-  charts = figure.subplots(1, columns, squeeze=False)[0]
+  return _grid(figure, columns, columns)
+
+
+def _grid(figure: Figure, number: int, columns: int) -> Sequence[Axes]:
+  charts = figure.subplots(-(-number // columns), columns, squeeze=False).ravel()
+  for axes in charts[number:]:
+    axes.remove()
+  charts = charts[:number]
   for axes in charts:
     axes.grid(color='#e6e6e6', linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
   return charts
+
+
+def _curve_name(name: str, title: str) -> str:
+  """What a legend says beside a chart's title."""
+  if title == 'Validation metrics':
+    return name.removeprefix('validation_')
+  return name.split('_')[0]
 
 
 def _series(rows, name: str) -> tuple[list[int], list[float]]:
@@ -205,6 +325,11 @@ def _short(name: str, width: int = 26) -> str:
     # Long names of one family differ at the end.
     name = f'{name[: width // 2 - 1]}…{name[-width // 2 :]}'
   return name.replace('$', r'\$')
+
+
+def _count(value: int) -> str:
+  """A number that fits a cell."""
+  return str(value) if value < 1000 else f'{value / 1000:.0f}k'
 
 
 def _thousands(value: float, _) -> str:

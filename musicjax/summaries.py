@@ -52,6 +52,19 @@ class Writer:
       for tag, text in texts.items():
         tf.summary.text(tag, text)
 
+  def write_images(self, step: int, images: Mapping[str, bytes]) -> None:
+    """Writes PNG files."""
+    with self._at(step):
+      for tag, png in images.items():
+        tf.summary.image(tag, tf.io.decode_png(png, channels=3)[None])
+
+  def write_audio(self, step: int, audio: Mapping[str, np.ndarray], sample_rate: int) -> None:
+    """Writes [samples] float32 each, of full scale 1; louder is clipped."""
+    with self._at(step):
+      for tag, samples in audio.items():
+        clipped = np.clip(samples, -1, 1)[None, :, None]
+        tf.summary.audio(tag, clipped, sample_rate, encoding='wav')
+
   def write_summary(self, step: int, summary: Any) -> None:
     """Writes what a TensorBoard plugin made, a Summary proto."""
     with self._at(step):
@@ -204,3 +217,19 @@ def write_final_metrics(
     },
   )
   writer.write_summary(step, hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS))
+
+
+def write_report(writer: Writer, step: int, workdir: Path):
+  """Writes the text of `report.md` as `report`, and its pictures as `report/<name>`.
+
+  Args:
+    writer: from `create_writer`.
+    step: last step of the run.
+    workdir: that holds the report.
+  """
+  lines = (workdir / 'report.md').read_text(encoding='utf-8').splitlines()
+  # TensorBoard shows no files and no HTML.
+  lines = [line for line in lines if not re.match(r'!\[|</?details>|<summary>', line)]
+  writer.write_texts(step, {'report': '\n'.join(lines)})
+  pictures = [p for p in (workdir / 'report').glob('*.png') if not p.name.startswith('example_')]
+  writer.write_images(step, {f'report/{p.stem}': p.read_bytes() for p in sorted(pictures)})

@@ -24,12 +24,14 @@ class System(NamedTuple):
 
   Attributes:
     task: how logits become scores, and scores metrics.
+    prepare: jitted: (step, number, micro-batch) -> it normalised, and augmented.
     init: () -> the train state before the first update.
     update: jitted, donates its state: (state, batch) -> (state, metrics).
     eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
   """
 
   task: tasks.Task
+  prepare: Callable[..., tuple[train_step.Batch, train_step.Batch]]
   init: Callable[[], TrainState]
   update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
   eval_step: Callable[..., dict[str, jax.Array]]
@@ -85,6 +87,7 @@ def create(
   )
   tx = optimizers.create(config.optimizer, schedule)
   normalize = train_step.make_normalize(dataset['statistics'])
+  prepare = train_step.make_prepare(augment.create(config.augment), normalize, config)
   replicated = sharding.replicated(mesh)
   jit = functools.partial(jax.jit, compiler_options=_compiler_options())
 
@@ -98,10 +101,17 @@ def create(
 
   return System(
     task=task,
+    prepare=jit(prepare),
     init=jit(init, out_shardings=replicated),
     update=jit(
       train_step.make_train_step(
-        model, loss_fn, augment.create(config.augment), normalize, tx, schedule, config
+        model,
+        loss_fn,
+        prepare,
+        lambda logits: task.decide(task.activation(logits)),
+        tx,
+        schedule,
+        config,
       ),
       donate_argnums=0,
       out_shardings=replicated,

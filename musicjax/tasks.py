@@ -16,10 +16,12 @@ class Task:
 
   Attributes:
     activation: logits [..., classes] -> scores in [0, 1].
+    decide: scores [..., classes] of NumPy or JAX -> bool, the labels that are given.
     metrics: (scores [n, classes], labels [n, classes] bool) -> metrics by the field's names.
   """
 
   activation: Callable[[jax.Array], jax.Array]
+  decide: Callable[[jax.Array | np.ndarray], jax.Array | np.ndarray]
   metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
   @property
@@ -29,9 +31,17 @@ class Task:
     return [name for name in names if name != 'classes_without_positives']
 
 
+def _at_half(scores):
+  return scores >= 0.5
+
+
+def _highest(scores):
+  return np.arange(scores.shape[-1]) == scores.argmax(-1)[..., None]
+
+
 _TASKS = {
-  'multi_label': Task(jax.nn.sigmoid, metrics.multi_label),
-  'single_label': Task(jax.nn.softmax, metrics.single_label),
+  'multi_label': Task(jax.nn.sigmoid, _at_half, metrics.multi_label),
+  'single_label': Task(jax.nn.softmax, _highest, metrics.single_label),
 }
 
 

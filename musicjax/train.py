@@ -14,7 +14,17 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from musicjax import evaluate, processes, reports, sharding, summaries, system, train_state
+from musicjax import (
+  evaluate,
+  first_look,
+  processes,
+  reports,
+  sharding,
+  summaries,
+  system,
+  thresholds,
+  train_state,
+)
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
@@ -99,6 +109,8 @@ def _train_and_evaluate(
     writer = summaries.create_writer(workdir, first_step)
     if not first_step:
       summaries.write_run_description(writer, config, state.params)
+      if sharding.is_main_process():
+        first_look.write(workdir, writer, config, prepared, plan, parts.prepare)
   score = functools.partial(
     evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, mesh=mesh
   )
@@ -154,10 +166,13 @@ def _train_and_evaluate(
           'step': step,
           'epoch': step / steps_per_epoch,
           'train_loss': float(state.loss_sum) / (step - int(state.progress.evaluated_step)),
+          'train_true_positive_ratio': _ratio(state.found_sum, state.positive_sum),
           'learning_rate': float(metrics['learning_rate']),
           **{f'validation_{name}': value for name, value in values.items()},
         }
         workdir_lib.append_evaluation(workdir, row)
+        ratio = row['train_true_positive_ratio']
+        writer.write_scalars(step, {'train/true_positive_ratio': ratio})
         writer.write_scalars(step, {f'validation/{name}': v for name, v in values.items()})
         summaries.write_class_metrics(
           writer, step, 'validation', validation.scores, validation.labels, dataset['label_names']
@@ -185,10 +200,14 @@ def _train_and_evaluate(
     split: score(chosen.eval_variables, rows=rows[split]) for split in ('validation', 'test')
   }
   metrics_by_split = {split: s.metrics(parts.task) for split, s in scores.items()}
-  summaries.write_final_metrics(writer, int(state.step), metrics_by_split)
-  writer.close()
+  tuned = thresholds.tune(scores['validation'].scores, scores['validation'].labels)
+  with_tuned = thresholds.f1_with(tuned, scores['test'].scores, scores['test'].labels)
+  summaries.write_final_metrics(
+    writer, int(state.step), {**metrics_by_split, 'test_tuned': with_tuned}
+  )
   final = {
     **metrics_by_split,
+    'test_tuned': with_tuned,
     'steps': int(state.step),
     'num_train_steps': steps,
     'reported_step': int(chosen.step),
@@ -198,7 +217,8 @@ def _train_and_evaluate(
   }
   if sharding.is_main_process():
     train_support = prepared.index.labels[tracks['train']].sum(axis=0)
-    _write_results(workdir, dataset['label_names'], scores, final, train_support)
+    _write_results(workdir, writer, dataset['label_names'], scores, final, train_support, tuned)
+  writer.close()
   for split, values in metrics_by_split.items():
     say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
   say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
@@ -207,26 +227,35 @@ def _train_and_evaluate(
 
 def _write_results(
   workdir: Path,
+  writer: summaries.Writer,
   label_names: Sequence[str],
   scores: dict[str, evaluate.Scores],
   final: dict[str, Any],
   train_support: np.ndarray,
+  tuned: np.ndarray,
 ) -> None:
-  """Writes out-of-fold predictions, the report and, last, what says that the run is complete.
+  """Writes predictions, thresholds, the report and, last, what says that the run is complete.
 
   Args:
     workdir: of the run.
+    writer: of its summaries.
     label_names: one name a class.
     scores: of `validation` and `test`.
     final: what `metrics.json` holds.
     train_support: [classes] training tracks with each label.
+    tuned: [classes] thresholds.
   """
-  test = scores['test']
+  validation, test = scores['validation'], scores['test']
   workdir_lib.write_predictions(
     workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
   )
+  thresholds.save(
+    workdir, label_names, tuned, validation.scores, validation.labels, final['reported_step']
+  )
   by_split = {split: final[split] for split in scores}
-  reports.write(workdir, label_names, scores, by_split, train_support)
+  reports.write(workdir, label_names, scores, by_split, train_support, tuned)
+  summaries.write_report(writer, final['steps'], workdir)
+  writer.flush()
   workdir_lib.write_json(workdir / 'metrics.json', final)
 
 
@@ -318,10 +347,12 @@ def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mes
     jax.device_get(state.progress), values[config.select_metric], step, config
   )
   replicated = sharding.replicated(mesh)
-  return state.replace(
-    progress=jax.device_put(progress, replicated),
-    loss_sum=jax.device_put(np.float32(0), replicated),
-  )
+  sums = {name: np.float32(0) for name in ('loss_sum', 'found_sum', 'positive_sum')}
+  return state.replace(**jax.device_put({'progress': progress, **sums}, replicated))
+
+
+def _ratio(part: jax.Array, whole: jax.Array) -> float:
+  return float(part) / float(whole) if whole else float('nan')
 
 
 def _stopped_early(state, config: ConfigDict) -> bool:

@@ -42,6 +42,8 @@ class TrainState:
     opt_state: of the optimizer.
     ema: moving average of {params, batch_stats}; empty where `config.ema_decay` is 0.
     loss_sum: of the updates since the last evaluation.
+    found_sum: positives of these updates' labels that were decided for; mixed labels count in part.
+    positive_sum: positives of these updates' labels.
     progress: see `Progress`.
   """
 
@@ -51,6 +53,8 @@ class TrainState:
   opt_state: optax.OptState
   ema: Any
   loss_sum: jax.Array
+  found_sum: jax.Array
+  positive_sum: jax.Array
   progress: Progress
 
   @property
@@ -70,6 +74,8 @@ def create(variables: dict[str, Any], tx: optax.GradientTransformation, config) 
     opt_state=tx.init(params),
     ema=jax.tree.map(jnp.copy, ema),  # Donated buffers must not be shared.
     loss_sum=jnp.float32(0),
+    found_sum=jnp.float32(0),
+    positive_sum=jnp.float32(0),
     progress=Progress(
       best_metric=jnp.float32(-jnp.inf),
       best_step=jnp.int32(0),

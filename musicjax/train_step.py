@@ -24,11 +24,28 @@ def make_normalize(statistics: dict[str, Any]) -> Callable[[jax.Array], jax.Arra
   return lambda inputs: (inputs - mean) / std
 
 
+def make_prepare(
+  augment: Callable[[jax.Array, Batch], Batch],
+  normalize: Callable[[jax.Array], jax.Array],
+  config,
+) -> Callable[[jax.Array, jax.Array, Batch], tuple[Batch, Batch]]:
+  """Returns (step, number, micro-batch) -> it normalised, and augmented as the model trains on it.
+
+  `step` counts the updates done, `number` the micro-batches of this one.
+  """
+
+  def prepare(step, number, micro):
+    normalized = {**micro, 'inputs': normalize(micro['inputs'])}
+    return normalized, augment(_key(config.seed, step, number, _AUGMENT), normalized)
+
+  return prepare
+
+
 def make_train_step(
   model: nn.Module,
   loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
-  augment: Callable[[jax.Array, Batch], Batch],
-  normalize: Callable[[jax.Array], jax.Array],
+  prepare: Callable[[jax.Array, jax.Array, Batch], tuple[Batch, Batch]],
+  decide: Callable[[jax.Array], jax.Array],
   tx: optax.GradientTransformation,
   schedule: optax.Schedule,
   config,
@@ -37,6 +54,15 @@ def make_train_step(
 
   The batch's arrays begin with [accumulate, micro]. Micro-batches run one after another: gradients
   are averaged, batch statistics updated by each. Randomness is a function of (seed, step) alone.
+
+  Args:
+    model: module to train.
+    loss_fn: logits, labels [micro, classes] -> [micro].
+    prepare: of `make_prepare`.
+    decide: logits [micro, classes] -> bool, the labels that the model gives.
+    tx: optimizer.
+    schedule: of its learning rate.
+    config: of the run.
   """
 
   def loss_and_stats(params, batch_stats, batch, dropout_key):
@@ -48,25 +74,25 @@ def make_train_step(
       rngs={'dropout': dropout_key},
       mutable=['batch_stats'],
     )
-    return loss_fn(logits, batch['labels']).mean(), updates.get('batch_stats', {})
+    found = jnp.sum(batch['labels'], where=decide(logits))
+    loss = loss_fn(logits, batch['labels']).mean()
+    return loss, (updates.get('batch_stats', {}), found, jnp.sum(batch['labels']))
 
   def train_step(state: TrainState, batch: Batch):
-    step_key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-
     def micro_step(carry, numbered):
-      batch_stats, grad_sum, loss_sum = carry
+      batch_stats, sums = carry
       number, micro = numbered
-      key = jax.random.fold_in(step_key, number)
-      micro = {**micro, 'inputs': normalize(micro['inputs'])}
-      micro = augment(jax.random.fold_in(key, _AUGMENT), micro)
-      (loss, batch_stats), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
-        state.params, batch_stats, micro, jax.random.fold_in(key, _DROPOUT)
+      _, micro = prepare(state.step, number, micro)
+      key = _key(config.seed, state.step, number, _DROPOUT)
+      (loss, (batch_stats, *counts)), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
+        state.params, batch_stats, micro, key
       )
-      return (batch_stats, jax.tree.map(jnp.add, grad_sum, grads), loss_sum + loss), None
+      return (batch_stats, jax.tree.map(jnp.add, sums, (grads, loss, *counts))), None
 
-    zeros = jax.tree.map(jnp.zeros_like, state.params)
-    (batch_stats, grads, loss), _ = jax.lax.scan(
-      micro_step, (state.batch_stats, zeros, jnp.float32(0)), (jnp.arange(config.accumulate), batch)
+    zero = jnp.float32(0)
+    zeros = (jax.tree.map(jnp.zeros_like, state.params), zero, zero, zero)
+    (batch_stats, (grads, loss, found, positives)), _ = jax.lax.scan(
+      micro_step, (state.batch_stats, zeros), (jnp.arange(config.accumulate), batch)
     )
     grads, loss = jax.tree.map(lambda x: x / config.accumulate, (grads, loss))
 
@@ -96,6 +122,8 @@ def make_train_step(
       opt_state=opt_state,
       ema=ema,
       loss_sum=state.loss_sum + loss,
+      found_sum=state.found_sum + found,
+      positive_sum=state.positive_sum + positives,
     )
     return state, metrics
 
@@ -119,3 +147,9 @@ def make_eval_step(
     }
 
   return eval_step
+
+
+def _key(seed: int, step: jax.Array, number: jax.Array, stream: int) -> jax.Array:
+  """The random key of one use in one micro-batch."""
+  key = jax.random.fold_in(jax.random.key(seed), step)
+  return jax.random.fold_in(jax.random.fold_in(key, number), stream)

@@ -26,6 +26,7 @@ def test_slices_of_a_track_are_averaged_whatever_order_they_come_in(prepared):
   np.testing.assert_allclose(found.scores, [[0.3, 0.4], [0.5, 0.5], [1.0, 0.0]], rtol=1e-12)
   np.testing.assert_array_equal(found.labels, [[1, 0], [0, 1], [1, 1]])
   assert found.loss == 2.0
+  np.testing.assert_array_equal(found.losses, [1.0, 3.0, 4.0])
 
 
 @pytest.mark.parametrize(

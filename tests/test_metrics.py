@@ -52,6 +52,17 @@ def test_ranking_metrics_equal_scikit_learn(data):
 
 
 @pytest.mark.parametrize('data', CASES)
+def test_ranking_precision_of_an_example_equals_scikit_learn(data):
+  scores, labels = data[0], data[1].copy()
+  labels[:3] = [[False], [True], [False]]
+  found = metrics.ranking_precision(scores, labels)
+  lrap = sklearn.metrics.label_ranking_average_precision_score
+  assert np.isnan(found).tolist() == (~labels.any(axis=1)).tolist()
+  for row in np.flatnonzero(labels.any(axis=1)):
+    np.testing.assert_allclose(found[row], lrap(labels[row, None], scores[row, None]), **EXACT)
+
+
+@pytest.mark.parametrize('data', CASES)
 def test_lwlrap_equals_scikit_learn_weighted_by_labels(data):
   scores, labels = data
   expected = sklearn.metrics.label_ranking_average_precision_score(
@@ -348,3 +359,35 @@ def test_ten_thousand_examples_of_256_classes_take_under_two_seconds():
     metrics.average_precision(scores, labels)
     seconds.append(time.perf_counter() - start)
   assert min(seconds) < 2
+
+
+@pytest.mark.parametrize('masked', [False, True])
+def test_classification_report_equals_scikit_learn_over_classes_with_positives(masked):
+  scores, labels = _random(11, classes=9)
+  mask = np.random.default_rng(12).random(labels.shape) < 0.6 if masked else None
+  labels[:, 2] = False  # absent, and decided for
+  labels[:, 3], scores[:, 3] = False, 0  # absent, and not
+  scores[:, 4] = 0  # never decided for
+  decisions = metrics.above(scores)
+  found = metrics.classification(decisions, labels, mask)
+  for c in range(9):
+    known = slice(None) if mask is None else mask[:, c]
+    expected = sklearn.metrics.precision_recall_fscore_support(
+      labels[known, c], decisions[known, c], average='binary', zero_division=0
+    )[:3]
+    absent = c in (2, 3)
+    values = [found[name][c] for name in ('precision', 'recall', 'f1')]
+    np.testing.assert_allclose(values, [np.nan] * 3 if absent else expected, **EXACT)
+    assert found['support'][c] == labels[known, c].sum()
+
+
+def test_true_positive_ratio_is_the_micro_recall():
+  scores, labels = _random(13)
+  mask = np.random.default_rng(14).random(labels.shape) < 0.6
+  decisions = metrics.above(scores)
+  recall = sklearn.metrics.recall_score
+  found = metrics.true_positive_ratio(decisions, labels)
+  assert found == pytest.approx(recall(labels, decisions, average='micro'), abs=1e-12)
+  found = metrics.true_positive_ratio(decisions, labels, mask)
+  assert found == pytest.approx(recall(labels[mask], decisions[mask]), abs=1e-12)
+  assert np.isnan(metrics.true_positive_ratio(decisions, labels & False))

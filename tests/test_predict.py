@@ -77,9 +77,9 @@ def test_plan_and_report_count_tracks(config, workdir, tmp_path, capsys):
   report = (tmp_path / 'report.md').read_text()
   assert f'{len(ids):,} tracks in test' in report
   support = json.loads((tmp_path / 'dataset.json').read_text())['support']
-  rows = [line.split('|') for line in report.split('### Classes')[1].splitlines()]
+  rows = [line.split('|') for line in report.split('## Tags')[1].splitlines()]
   in_training = {
-    row[1].strip(): int(row[6]) for row in rows if len(row) > 7 and row[6].strip().isdigit()
+    row[1].strip(): int(row[9]) for row in rows[:10] if row[9:10] and row[9].strip().isdigit()
   }
   assert in_training.keys() == {'high', 'low', 'noise'}
   assert 9 <= sum(in_training.values()) <= 12  # Three fifths of 18.

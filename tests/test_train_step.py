@@ -68,8 +68,9 @@ def make_step(config, model, augmentation=unchanged, statistics=None, variables=
   schedule = optimizers.create_schedule(config.optimizer, 10, steps_per_epoch=2)
   tx = optimizers.create(config.optimizer, schedule)
   normalize = train_step.make_normalize(statistics or {})
+  prepare = train_step.make_prepare(augmentation, normalize, config)
   update = train_step.make_train_step(
-    model, losses.create(config.loss), augmentation, normalize, tx, schedule, config
+    model, losses.create(config.loss), prepare, lambda logits: logits >= 0, tx, schedule, config
   )
   if variables is None:
     inputs, lengths = jnp.zeros((1, TIME, WIDTH)), jnp.array([TIME])
@@ -296,3 +297,43 @@ def test_what_stands_in_padding_does_not_matter_whatever_augments(names):
   after, metrics = update(state, garbage)
   assert all(np.isfinite(value) for value in metrics.values())
   assert_same_bits((after, metrics), update(state, zeros))
+
+
+class Recording(nn.Module):
+  """Keeps the inputs of its last call as batch statistics."""
+
+  @nn.compact
+  def __call__(self, inputs, lengths, *, train):
+    self.variable('batch_stats', 'seen', jnp.zeros, inputs.shape).value = inputs
+    return nn.Dense(CLASSES)(inputs.mean(axis=1))
+
+
+def test_prepared_inputs_are_those_the_model_trains_on():
+  config = make_config(accumulate=2, batch_size=8)
+  augmentation = augment.create({'gaussian_noise': {'sigma': 0.5}, 'mixup': {'alpha': 1.0}})
+  statistics = {'mean': [1.0] * WIDTH, 'std': [2.0] * WIDTH}
+  model, batch = Recording(), make_batch(accumulate=2)
+  variables = model.init(jax.random.key(0), batch['inputs'][0], batch['lengths'][0], train=False)
+  state, update = make_step(config, model, augmentation, statistics, variables)
+  state, _ = update(state, batch)
+  prepare = train_step.make_prepare(augmentation, train_step.make_normalize(statistics), config)
+  micro = {name: array[1] for name, array in batch.items()}
+  for step in (0, 1):
+    before, after = jax.jit(prepare)(np.int32(step), np.int32(1), micro)
+    np.testing.assert_array_equal(after['inputs'], state.batch_stats['seen'])
+    np.testing.assert_array_equal(before['inputs'], (micro['inputs'] - 1) / 2)
+    state, _ = update(state, batch)
+
+
+def test_positives_and_those_found_are_counted_over_all_micro_batches():
+  config = make_config(accumulate=2, batch_size=8)
+  state, update = make_step(config, Tiny())
+  state = state.replace(params=jax.tree.map(jnp.zeros_like, state.params))
+  bias = jnp.array([1.0, -1.0, 0.0])  # The logits of all examples: yes, no, yes.
+  dense = state.params['Dense_1']
+  state = state.replace(params={**state.params, 'Dense_1': {**dense, 'bias': bias}})
+  batch = make_batch(accumulate=2)
+  batch['labels'] = np.random.default_rng(0).random(batch['labels'].shape).astype(np.float32)
+  after, _ = update(state, batch)
+  assert float(after.positive_sum) == pytest.approx(batch['labels'].sum(), rel=1e-6)
+  assert float(after.found_sum) == pytest.approx(batch['labels'][..., [0, 2]].sum(), rel=1e-6)
