@@ -44,7 +44,7 @@ def get_config(variant: str = '') -> ConfigDict:
     n_mels=64,  # bands
     mel_scale='slaney',  # or htk
     pattern='',  # with groups fold and group, of a file's path: official folds
-    table='',  # CSV file with path, tags[, group, fold] instead of sub-folders
+    table='',  # CSV file with path, tags[, group, fold, weight] instead of sub-folders
   )
   config.eval_batch_size = 64
   if variant in ('baseline', 'attention'):

@@ -39,7 +39,7 @@ def base_config() -> ConfigDict:
 
   # Batches.
   config.batch_size = 32  # examples an optimizer update, over all devices
-  config.accumulate = 1  # micro-batches an update; the gradient is their mean
+  config.accumulate = 1  # micro-batches an update; the gradient is that of them all
   config.crop_frames = 0  # random span of this many frames in training; 0: whole examples
   config.buckets = ()  # padded lengths, ascending; empty: always the longest example's
   config.bucket_window = 64  # steps whose examples are sorted by length together

@@ -6,7 +6,8 @@ last, so that what is masked holds nothing. A new one is a function here and its
 its keyword arguments are config fields. Each draws from a key of its own, derived from its name:
 switching one on leaves what the others draw as it was.
 
-A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`.
+A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`,
+where it has them with `weights` `[batch]`, which are mixed as the labels are.
 """
 
 import inspect
@@ -25,8 +26,8 @@ Batch = dict[str, jax.Array]
 def mixup(key: jax.Array, batch: Batch, *, alpha: float, probability: float = 1.0) -> Batch:
   """Adds another example of the micro-batch, frame by frame (Zhang et al. 2018).
 
-  Inputs and labels become `w x + (1 - w) partner`, w from Beta(alpha, alpha) an example. The result
-  is as long as the longer of the two; beyond its end the shorter one contributes zeros.
+  Inputs, labels and weights become `w x + (1 - w) partner`, w from Beta(alpha, alpha) an example.
+  The result is as long as the longer of the two; beyond its end the shorter one contributes zeros.
 
   Args:
     key: random key.
@@ -40,11 +41,11 @@ def mixup(key: jax.Array, batch: Batch, *, alpha: float, probability: float = 1.
   mixed = jax.random.bernoulli(chance_key, probability, size)
   own = jnp.where(mixed, jax.random.beta(weight_key, alpha, alpha, size), 1.0)
 
-  lengths, labels = batch['lengths'], batch['labels']
+  lengths = batch['lengths']
   inputs = jnp.where(_frames(batch, 0, lengths), batch['inputs'], 0.0)
   return batch | {
+    **_mix_targets(own, batch, partner),
     'inputs': _blend(own, inputs, inputs[partner]),
-    'labels': _blend(own, labels, labels[partner]),
     'lengths': jnp.where(mixed, jnp.maximum(lengths, lengths[partner]), lengths),
   }
 
@@ -53,7 +54,7 @@ def cutmix_time(key: jax.Array, batch: Batch, *, alpha: float, probability: floa
   """Replaces a span of frames by the same span of another example (Yun et al. 2019, over time).
 
   The span lies where both are valid, and takes a share from Beta(alpha, alpha) of those frames.
-  Labels are mixed by the share of the example's valid frames that come from each.
+  Labels and weights are mixed by the share of the example's valid frames that come from each.
 
   Args:
     key: random key.
@@ -67,13 +68,13 @@ def cutmix_time(key: jax.Array, batch: Batch, *, alpha: float, probability: floa
   cut = jax.random.bernoulli(chance_key, probability, size)
   share = jnp.where(cut, jax.random.beta(share_key, alpha, alpha, size), 0.0)
 
-  inputs, lengths, labels = batch['inputs'], batch['lengths'], batch['labels']
+  inputs, lengths = batch['inputs'], batch['lengths']
   common = jnp.minimum(lengths, lengths[partner])
   span = jnp.round(share * common).astype(lengths.dtype)
   start = jax.random.randint(start_key, size, 0, common - span + 1, lengths.dtype)
   return batch | {
+    **_mix_targets(1 - span / lengths, batch, partner),
     'inputs': jnp.where(_frames(batch, start, start + span), inputs[partner], inputs),
-    'labels': _blend(1 - span / lengths, labels, labels[partner]),
   }
 
 
@@ -284,6 +285,12 @@ def _fill(batch: Batch, masked: jax.Array, fill: str, name: str) -> Batch:
   value = _valid_mean(batch) if fill == 'mean' else 0.0
   masked &= _frames(batch, 0, batch['lengths'])
   return batch | {'inputs': jnp.where(masked, value, batch['inputs'])}
+
+
+def _mix_targets(own: jax.Array, batch: Batch, partner: jax.Array) -> Batch:
+  """Labels and weights where each example keeps the share `own` `[batch]` of itself."""
+  targets = {name: batch[name] for name in ('labels', 'weights') if name in batch}
+  return {name: _blend(own, x, x[partner]) for name, x in targets.items()}
 
 
 def _blend(own: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:

@@ -42,6 +42,7 @@ class Source:
     features: arrays of `decode` -> inputs, in order, with an input that does not depend on its
       company; None where `decode` gives the inputs.
     official_folds: [n] int folds that come with the data and win; None where there are none.
+    weights: [n] float32 of examples in the training loss, 0 or more; None where all count alike.
     sliced: an id stands for a track of several examples, its slices, along a leading axis of what
       `features` (`decode`, where there are none) returns.
   """
@@ -60,6 +61,7 @@ class Source:
   decode: Callable[[Any], np.ndarray]
   features: Callable[[list[np.ndarray]], list[np.ndarray]] | None = None
   official_folds: np.ndarray | None = None
+  weights: np.ndarray | None = None
   sliced: bool = False
 
 

@@ -61,6 +61,15 @@ def test_mixup_mixes_labels_with_the_weights_of_the_inputs(seed):
   assert len(partners) == SIZE  # A permutation: nobody is mixed in twice.
 
 
+@pytest.mark.parametrize('function', [mixup, cutmix_time])
+def test_mixing_mixes_weights_as_labels(function):
+  # Labels are one-hot: they hold the shares in which weights must be mixed.
+  weights = jnp.arange(1.0, SIZE + 1)
+  mixed = function(jax.random.key(0), make_batch() | {'weights': weights}, alpha=1.0)
+  np.testing.assert_allclose(mixed['weights'], mixed['labels'] @ weights, rtol=1e-6)
+  assert not np.allclose(mixed['weights'], weights)
+
+
 @pytest.mark.parametrize('seed', range(3))
 def test_cutmix_mixes_labels_by_the_share_of_frames(seed):
   batch = make_batch(2)

@@ -11,8 +11,9 @@ sub-folder that is their label. Fields of `config.dataset`:
   pattern                 regular expression, found in a file's path below the folder; its named
                           groups `fold` and `group` are the official fold and what must not be split
   table                   a CSV file instead of sub-folders, with the columns `path,tags` and, where
-                          wanted, `group` and `fold`: paths are below the folder, several tags are
-                          joined by bars or commas, an empty cell is no group or no fold
+                          wanted, `group`, `fold` and `weight` (of a file in the training loss, 0
+                          or more): paths are below the folder, several tags are joined by bars or
+                          commas, an empty cell is no group, no fold or weight 1
 """
 
 import dataclasses
@@ -73,6 +74,7 @@ def load(config: ConfigDict) -> Source:
   names = [track.name for track in listing]
   label_names = sorted(set().union(*(track.tags for track in listing)))
   folds = [track.fold for track in listing]
+  weights = np.array([track.weight for track in listing], np.float32)
   parameters = {
     'slices': dataclasses.asdict(rule),
     'channels': fields.channels,
@@ -96,6 +98,7 @@ def load(config: ConfigDict) -> Source:
     decode=functools.partial(io.load, sample_rate=fields.sample_rate, channels=fields.channels),
     features=functools.partial(slice_features, parameters=parameters),
     official_folds=_number_folds(folds, config.num_folds) if any(folds) else None,
+    weights=None if (weights == 1).all() else weights,
     sliced=True,
   )
 
@@ -108,12 +111,14 @@ class _Track(NamedTuple):
     tags: its labels.
     group: what must not be split; where unknown, a file is its own.
     fold: its official fold.
+    weight: of its slices in the training loss.
   """
 
   name: str
   tags: frozenset[str]
   group: str = ''
   fold: str = ''
+  weight: float = 1.0
 
 
 def _list_folder(folder: Path) -> list[_Track]:
@@ -135,7 +140,8 @@ def _read_table(folder: Path, table: str) -> list[_Track]:
   """Returns the files that a table names, ascending."""
   path = folder / table
   tracks = {}
-  for line, (name, cell, group, fold) in tables.read(path, ['path', 'tags'], ['group', 'fold']):
+  optional = ['group', 'fold', 'weight']
+  for line, (name, cell, group, fold, weight) in tables.read(path, ['path', 'tags'], optional):
     if not _NAME.fullmatch(name) or {'', '.', '..'} & set(name.split('/')):
       raise DataError(
         f'{path}: line {line}: path: expected a file below the folder, found {quoted(name)}'
@@ -143,10 +149,26 @@ def _read_table(folder: Path, table: str) -> list[_Track]:
     if name in tracks:
       raise DataError(f'{path}: line {line}: expected every path once, found {quoted(name)} twice')
     tags = (tag.strip() for tag in cell.split('|' if '|' in cell else ','))
-    tracks[name] = _Track(name, frozenset(filter(None, tags)), group.strip(), fold.strip())
+    tracks[name] = _Track(
+      name, frozenset(filter(None, tags)), group.strip(), fold.strip(), _weight(path, line, weight)
+    )
   if not any(track.tags for track in tracks.values()):
     raise DataError(f'{path}: tags: expected at least one tag, found none')
+  if not any(track.weight for track in tracks.values()):
+    raise DataError(f'{path}: weight: expected at least one above 0, found none')
   return [tracks[name] for name in sorted(tracks)]
+
+
+def _weight(path: Path, line: int, cell: str) -> float:
+  try:
+    weight = float(cell or 1)
+  except ValueError:
+    weight = -1.0
+  if not 0 <= weight <= 1e6:  # Nor NaN. The weights of a step have a sum.
+    raise DataError(
+      f'{path}: line {line}: weight: expected a number in 0..1e6, found {quoted(cell)}'
+    )
+  return weight
 
 
 def _parse_names(listing: Sequence[_Track], pattern: str) -> list[_Track]:
