@@ -1,13 +1,15 @@
 """Augmentation on device, a micro-batch at a time: pure functions of (key, batch) to a batch.
 
 They are applied in the order in which they stand in this file, which is that of `AUGMENTS`, and not
-in the order of the config: examples are mixed first, so that noise keeps its sigma, and masked
-last, so that what is masked holds nothing. A new one is a function here and its name in `AUGMENTS`;
+in the order of the config: examples are cut, shifted and scaled each by itself, then mixed, then
+noise is added, which so keeps its sigma, and masked last, so that what is masked holds nothing.
+A new one is a function here and its name in `AUGMENTS`;
 its keyword arguments are config fields. Each draws from a key of its own, derived from its name:
 switching one on leaves what the others draw as it was.
 
 A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`,
-where it has them with `weights` `[batch]`, which are mixed as the labels are.
+where it has them with `weights` `[batch]`, which are mixed as the labels are. Inputs may be
+waveforms, `[batch, samples]`: what is said of frames holds for samples then.
 """
 
 import inspect
@@ -21,6 +23,75 @@ from musicjax.errors import ConfigError
 from musicjax.fields import check_fields, check_name
 
 Batch = dict[str, jax.Array]
+
+
+def random_crop(key: jax.Array, batch: Batch, *, frames: int) -> Batch:
+  """Takes a span of each example's valid frames, its start uniform among those where it fits.
+
+  The inputs become `[batch, frames, ...]`; a shorter example keeps all it has, and its padding.
+  Where nothing must see the rest of an example, `config.crop_frames` cuts it before it gets here.
+
+  Args:
+    key: random key.
+    batch: the micro-batch; see the module.
+    frames: that are left of each example; of a waveform, samples.
+  """
+  inputs, lengths = batch['inputs'], batch['lengths']
+  frames = min(frames, inputs.shape[1])
+  start = jax.random.randint(key, lengths.shape, 0, jnp.maximum(lengths - frames, 0) + 1)
+  cut = jax.vmap(lambda x, first: jax.lax.dynamic_slice_in_dim(x, first, frames))
+  return batch | {'inputs': cut(inputs, start), 'lengths': jnp.minimum(lengths, frames)}
+
+
+def time_shift(
+  key: jax.Array, batch: Batch, *, max_share: float, wrap: bool = True, probability: float = 1.0
+) -> Batch:
+  """Moves each example's valid frames to later or to earlier times.
+
+  The shift is uniform in `+-max_share` of the example's own length, in whole frames.
+
+  Args:
+    key: random key.
+    batch: the micro-batch; see the module.
+    max_share: of the length that is the largest shift.
+    wrap: what leaves at one end comes in at the other; else zeros do.
+    probability: that an example is shifted at all.
+  """
+  shift_key, chance_key = jax.random.split(key)
+  inputs, lengths = batch['inputs'], batch['lengths']
+  most = jnp.floor(max_share * lengths).astype(lengths.dtype)
+  shift = jax.random.randint(shift_key, lengths.shape, -most, most + 1, lengths.dtype)
+  shift = jnp.where(jax.random.bernoulli(chance_key, probability, lengths.shape), shift, 0)
+
+  place = jnp.arange(inputs.shape[1])
+  source = place - shift[:, None]  # [batch, time]
+  valid = place < lengths[:, None]
+  source = jnp.where(valid, source % lengths[:, None], place)
+  shifted = jax.vmap(lambda x, at: x[at])(inputs, source)
+  if not wrap:
+    stayed = _frames(batch, shift, lengths + shift) | ~_frames(batch, 0, lengths)
+    shifted = jnp.where(stayed, shifted, 0.0)
+  return batch | {'inputs': shifted}
+
+
+def gain(key: jax.Array, batch: Batch, *, max_db: float, probability: float = 1.0) -> Batch:
+  """Makes waveforms, or spectrograms of amplitude, louder or quieter.
+
+  The factor is `10^(g / 20)`, g uniform in `+-max_db` an example. Nothing is clipped. For decibels
+  there is `brightness_contrast`.
+
+  Args:
+    key: random key.
+    batch: the micro-batch; see the module.
+    max_db: the largest change, in decibels.
+    probability: that an example is changed at all.
+  """
+  gain_key, chance_key = jax.random.split(key)
+  inputs, size = batch['inputs'], batch['lengths'].shape
+  decibels = jax.random.uniform(gain_key, size, inputs.dtype, -max_db, max_db)
+  decibels = jnp.where(jax.random.bernoulli(chance_key, probability, size), decibels, 0.0)
+  factor = (10.0 ** (decibels / 20)).reshape(size + (1,) * (inputs.ndim - 1))
+  return batch | {'inputs': jnp.where(_frames(batch, 0, batch['lengths']), factor * inputs, inputs)}
 
 
 def mixup(key: jax.Array, batch: Batch, *, alpha: float, probability: float = 1.0) -> Batch:
@@ -206,6 +277,9 @@ def random_erasing(
 AUGMENTS = {
   augment.__name__: augment
   for augment in (
+    random_crop,
+    time_shift,
+    gain,
     mixup,
     cutmix_time,
     brightness_contrast,
