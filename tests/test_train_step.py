@@ -13,6 +13,7 @@ from musicjax import losses, models, optimizers, train_state, train_step
 from musicjax.audio import augment
 from musicjax.config import base_config
 from musicjax.models import layers
+from musicjax.models.dropout import Dropout
 from tests.models.torch_weights import (
   GOLDEN_MODEL,
   flax_variables,
@@ -39,7 +40,7 @@ class Tiny(nn.Module):
     x = nn.tanh(nn.Dense(8)(x.sum(axis=1) / lengths[:, None]))
     if self.batch_norm:
       x = nn.BatchNorm(use_running_average=not train, momentum=0.5)(x)
-    x = nn.Dropout(self.dropout)(x, deterministic=not train)
+    x = Dropout(self.dropout)(x, train)
     return nn.Dense(CLASSES)(x)
 
 

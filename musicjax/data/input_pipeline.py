@@ -176,6 +176,7 @@ def tf_batches(
       np.int32(time),
     )
 
+  @tf.autograph.experimental.do_not_convert  # It holds no Python that depends on tensors.
   def batch(step):
     records, rows, starts, lengths, time = tf.numpy_function(
       read, [step], [tf.string, tf.int32, tf.int32, tf.int32, tf.int32], stateful=False
