@@ -45,7 +45,7 @@ def get_config(variant: str = '') -> ConfigDict:
     n_mels=64,  # bands
     mel_scale='slaney',  # or htk
     pattern='',  # with groups fold and group, of a file's path: official folds
-    table='',  # CSV or Parquet with path, tags[, group, fold, split] instead of sub-folders
+    table='',  # CSV or Parquet instead of sub-folders: path, tags[, group, fold, split, weight]
     label_map='',  # JSON object, or CSV with raw, label: from labels of the data to those learnt
   )
   config.eval_batch_size = 64

@@ -35,7 +35,8 @@ def make_prepare(
   """
 
   def prepare(step, number, micro):
-    normalized = {**micro, 'inputs': normalize(micro['inputs'])}
+    ones = jnp.ones(micro['lengths'].shape)
+    normalized = {'weights': ones, **micro, 'inputs': normalize(micro['inputs'])}
     return normalized, augment(_key(config.seed, step, number, _AUGMENT), normalized)
 
   return prepare
@@ -53,7 +54,11 @@ def make_train_step(
   """Returns (state, batch) -> (state, {loss, grad_norm, update_norm, learning_rate}).
 
   The batch's arrays begin with [accumulate, micro]. Micro-batches run one after another: gradients
-  are averaged, batch statistics updated by each. Randomness is a function of (seed, step) alone.
+  are summed, batch statistics updated by each. Randomness is a function of (seed, step) alone.
+
+  The loss is the sum of `weights` times losses of all examples of the step, over the sum of their
+  weights, which are 1 where the batch has none. So it does not depend on which micro-batch or
+  device an example is on, and one of weight 0 counts for nothing but batch statistics.
 
   Args:
     model: module to train.
@@ -75,7 +80,7 @@ def make_train_step(
       mutable=['batch_stats'],
     )
     found = jnp.sum(batch['labels'], where=decide(logits))
-    loss = loss_fn(logits, batch['labels']).mean()
+    loss = (batch['weights'] * loss_fn(logits, batch['labels'])).sum()
     return loss, (updates.get('batch_stats', {}), found, jnp.sum(batch['labels']))
 
   def train_step(state: TrainState, batch: Batch):
@@ -87,14 +92,17 @@ def make_train_step(
       (loss, (batch_stats, *counts)), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
         state.params, batch_stats, micro, key
       )
-      return (batch_stats, jax.tree.map(jnp.add, sums, (grads, loss, *counts))), None
+      # The weights that were used: mixing examples mixes them.
+      made = (grads, loss, micro['weights'].sum(), *counts)
+      return (batch_stats, jax.tree.map(jnp.add, sums, made)), None
 
     zero = jnp.float32(0)
-    zeros = (jax.tree.map(jnp.zeros_like, state.params), zero, zero, zero)
-    (batch_stats, (grads, loss, found, positives)), _ = jax.lax.scan(
+    zeros = (jax.tree.map(jnp.zeros_like, state.params), zero, zero, zero, zero)
+    (batch_stats, (grads, loss, total, found, positives)), _ = jax.lax.scan(
       micro_step, (state.batch_stats, zeros), (jnp.arange(config.accumulate), batch)
     )
-    grads, loss = jax.tree.map(lambda x: x / config.accumulate, (grads, loss))
+    total = jnp.where(total > 0, total, 1.0)  # Without any weight there is nothing to learn.
+    grads, loss = jax.tree.map(lambda x: x / total, (grads, loss))
 
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     lr_scale = state.progress.lr_scale

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from configs import spectrogram_cnn
-from musicjax.data import array_records, input_pipeline, listing
+from musicjax.data import array_records, examples, input_pipeline, listing
 from musicjax.data.builders import audio
 from musicjax.errors import DataError
 from tests.conftest import write_audio_folder
@@ -126,7 +126,7 @@ def test_the_data_s_own_test_set_tests_whatever_the_fold(tmp_path):
   assert sum(map(len, validated)) == 15
 
   records = [prepared.records[p] for p in prepared.index.positions]
-  features = array_records.example_features(prepared.input_shape, 'float16', 3)
+  features = examples.features(prepared.input_shape, 'float16', 3)
   ids = [features.deserialize_example_np(record)['id'].decode() for record in records]
   assert ids == prepared.index.ids.tolist()
   before = array_records.dataset_name(audio.load(config), config)
