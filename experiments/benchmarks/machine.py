@@ -13,7 +13,9 @@ _ROOT = Path(__file__).parents[2]
 # How glibc treats memory that is freed -> $GLIBC_TUNABLES.
 MEMORY = {
   'as glibc has it': '',
-  'kept': 'glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=9000000000000',
+  'kept': (
+    'glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=9000000000000:glibc.malloc.arena_max=1'
+  ),
 }
 
 
@@ -29,6 +31,13 @@ def worker(command: list[str], tunables: str, python: str | None = None) -> subp
   )
 
 
+def run(worker: subprocess.Popen) -> float:
+  """Has a worker run once; returns its seconds."""
+  worker.stdin.write('run\n')
+  worker.stdin.flush()
+  return float(worker.stdout.readline())
+
+
 def rounds(workers: Mapping[str, subprocess.Popen], number: int) -> dict[str, np.ndarray]:
   """Has each worker time one run a round, every other round in reverse: [rounds] seconds of each.
 
@@ -37,9 +46,7 @@ def rounds(workers: Mapping[str, subprocess.Popen], number: int) -> dict[str, np
   seconds = {name: [] for name in workers}
   for i in range(number):
     for name in workers if i % 2 else reversed(workers):
-      workers[name].stdin.write('run\n')
-      workers[name].stdin.flush()
-      seconds[name].append(float(workers[name].stdout.readline()))
+      seconds[name].append(run(workers[name]))
     print(f'round {i + 1}/{number}', end='\r', flush=True)
   return {name: np.array(measured) for name, measured in seconds.items()}
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from musicjax.errors import ConfigError
 from musicjax.models import layers
+from musicjax.models.convolution import Conv1D
 from musicjax.models.dropout import Dropout
 
 
@@ -73,7 +74,7 @@ class ConvTransformer(nn.Module):
       y = x
       for i, taps in enumerate(kernels):
         y = layers.zero_padding(y, mask)
-        y = layers.Conv1D(width, taps, self.dtype, name=f'branch_{b}_conv_{i}')(y)
+        y = Conv1D(width, taps, self.dtype, name=f'branch_{b}_conv_{i}')(y)
         y = nn.relu(y)  # -> [batch, time, width]
       pooled.append(layers.masked_max(y, mask))  # -> [batch, width]
     x = jnp.concatenate(pooled, axis=-1)  # -> [batch, branches * width]

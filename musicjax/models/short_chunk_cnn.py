@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from musicjax.models import layers
+from musicjax.models.convolution import Conv2D
 from musicjax.models.dropout import Dropout
 
 
@@ -79,7 +80,7 @@ class ResidualBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
     def convolve(x, size, name):
-      x = layers.Conv2D(self.width, size, self.dtype, name=f'{name}_conv')(x)
+      x = Conv2D(self.width, size, self.dtype, name=f'{name}_conv')(x)
       return layers.BatchNorm(dtype=self.dtype, name=f'{name}_norm')(x, not train, mask)
 
     x = layers.zero_padding(x, mask)  # [batch, time, mel, in]

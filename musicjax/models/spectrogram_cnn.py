@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from musicjax.models import layers
+from musicjax.models.convolution import Conv2D
 from musicjax.models.dropout import Dropout
 
 
@@ -61,7 +62,7 @@ class SpectrogramCNN(nn.Module):
 
     for b, width in enumerate(self.channels):
       for i in range(2):
-        x = layers.Conv2D(width, 3, self.dtype, name=f'block_{b}_conv_{i}')(x)
+        x = Conv2D(width, 3, self.dtype, name=f'block_{b}_conv_{i}')(x)
         x = layers.BatchNorm(dtype=self.dtype, name=f'block_{b}_norm_{i}')(x, not train)
         x = nn.relu(x)  # -> [batch, time, mel, width]
       if self.attention:
@@ -119,7 +120,7 @@ class SpatialAttention(nn.Module):
     pooled = jnp.stack(
       [x.mean(axis=-1), layers.maximum(x, axis=-1)], axis=-1
     )  # [batch, time, mel, 2]
-    return x * nn.sigmoid(layers.Conv2D(1, 7, self.dtype, name='conv')(pooled))
+    return x * nn.sigmoid(Conv2D(1, 7, self.dtype, name='conv')(pooled))
 
 
 def _standardize(x: jax.Array, mask: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import pytest
 from musicjax import losses, models
 from musicjax.errors import ConfigError
 from musicjax.models import layers
+from musicjax.models.convolution import Conv1D
 from tests.models.torch_weights import (
   GOLDEN_MODEL,
   flax_variables,
@@ -77,7 +78,7 @@ def test_conv_branch_equals_torch_on_valid_frames(golden, variables, model, bran
   x = golden['eval']['encoded']
   mask = layers.frame_mask(golden['lengths'], x.shape[1])
   for i, taps in enumerate(model.branches[branch]):
-    conv = layers.Conv1D(16, taps)
+    conv = Conv1D(16, taps)
     params = variables['params'][f'branch_{branch}_conv_{i}']
     x = jax.nn.relu(conv.apply({'params': params}, layers.zero_padding(x, mask)))
   expected = golden['eval'][f'branch_{branch}']
