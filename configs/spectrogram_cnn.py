@@ -19,6 +19,11 @@ Variants:
              jittered is not known: 0.2.
   attention  the same with channel and spatial attention, pooling by 2, and cross-entropy with
              classes weighed (weighted F1 0.391 on 7 classes, on data that is not public).
+  images     SpectrogramCNN on images of whole-track spectrograms (PNG, JPEG, WebP), cut into
+             squares and projected to mel bands as published. FOLDER holds a sub-folder a label, or
+             --config.dataset.table=x.parquet with the columns `image` and `text`, labels with
+             spaces between. With one label an image, --config.task=single_label
+             --config.select_metric=accuracy does, too. No score is known.
   test       tiny, compiles in seconds; takes two steps.
 """
 
@@ -30,7 +35,7 @@ from musicjax.fields import check_name
 
 def get_config(variant: str = '') -> ConfigDict:
   """Returns the config of a variant."""
-  check_name('variant', variant, ('', 'baseline', 'attention', 'test'))
+  check_name('variant', variant, ('', 'baseline', 'attention', 'images', 'test'))
   config = base_config()
   config.task = 'single_label'
   config.select_metric = 'accuracy'
@@ -49,7 +54,7 @@ def get_config(variant: str = '') -> ConfigDict:
     label_map='',  # JSON object, or CSV with raw, label: from labels of the data to those learnt
   )
   config.eval_batch_size = 64
-  if variant in ('baseline', 'attention'):
+  if variant in ('baseline', 'attention', 'images'):
     return _published(config, variant)
 
   config.normalize = 'per_feature'
@@ -94,7 +99,21 @@ def get_config(variant: str = '') -> ConfigDict:
 
 
 def _published(config: ConfigDict, variant: str) -> ConfigDict:
-  config.dataset.update(channels='left', n_mels=128, mel_scale='htk')
+  if variant == 'images':
+    config.task, config.select_metric = 'multi_label', 'map_macro'
+    config.dataset = dict(
+      name='images',
+      sample_rate=26000,  # Hz, twice the frequency of an image's upper edge
+      n_fft=10000,  # samples of a frame: the rows are interpolated to its 5,001 bins
+      n_mels=128,  # bands
+      mel_scale='htk',  # or slaney
+      num_frames=128,  # of a square, as high as the image
+      pattern='',  # with groups fold and group, of a file's path: official folds
+      table='',  # Parquet with image, text, or any with path, tags[, group, fold, split]
+      label_map='',  # JSON object, or CSV with raw, label: from labels of the data to those learnt
+    )
+  else:
+    config.dataset.update(channels='left', n_mels=128, mel_scale='htk')
   config.batch_size = 16
   config.num_epochs = 50.0
   config.model = dict(

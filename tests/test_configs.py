@@ -14,7 +14,12 @@ from tests.conftest import write_audio_folder, write_yandex_folder
 NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / 'configs').glob('[!_]*.py'))
 
 # Shape of an example, classes.
-SIZES = {'yandex': ((None, 768), 256), 'quickstart': ((None, 64), 6), 'audio': ((173, 128), 10)}
+SIZES = {
+  'yandex': ((None, 768), 256),
+  'quickstart': ((None, 64), 6),
+  'audio': ((173, 128), 10),
+  'images': ((128, 128), 10),
+}
 
 
 def describe_dataset(input_shape, num_classes):
@@ -42,7 +47,11 @@ def test_the_test_variant_trains_two_steps_and_reports(name, tmp_path):
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
 @pytest.mark.parametrize(
   ('name', 'variant'),
-  [*itertools.product(NAMES, ('', 'baseline')), ('spectrogram_cnn', 'attention')],
+  [
+    *itertools.product(NAMES, ('', 'baseline')),
+    ('spectrogram_cnn', 'attention'),
+    ('spectrogram_cnn', 'images'),
+  ],
 )
 def test_the_full_size_fits_together(name, variant, dtype):
   config = importlib.import_module(f'configs.{name}').get_config(variant)

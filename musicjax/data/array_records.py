@@ -206,10 +206,9 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
         )
       )
       if not infos[-1].num_examples:
-        tracks = sum(len(shard.ids) for shard in in_fold)
+        name, total = infos[-1].name.replace('_', ' '), sum(len(s.ids) for s in in_fold)
         raise DataError(
-          f'{_split_name(fold).replace("_", " ")}: no example is left of {tracks}; '
-          f'the first: {of_fold[0].skipped[0][1]}'
+          f'{name}: no example is left of {total}; the first: {of_fold[0].skipped[0][1]}'
         )
     self.info.set_splits(tfds.core.SplitDict(infos))
     of_records = np.repeat(list(folds), [info.num_examples for info in infos])
