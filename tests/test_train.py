@@ -339,3 +339,28 @@ def test_ctrl_c_ends_a_run_in_one_line(config, tmp_path):
   assert process.returncode == 130
   assert told.splitlines()[-1].startswith('interrupted: ')
   assert 'Traceback' not in told
+
+
+# Starts a command on a disk that takes files of 30,000 bytes and no more: the largest of a
+# checkpoint, and the events, have more.
+ON_A_FULL_DISK = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_once_there_is_room(
+  config, six_steps, tmp_path
+):
+  config.num_train_steps = 6
+  command = command_of(tmp_path, config, STATEFUL | {'num_train_steps': 6})
+  result = subprocess.run(
+    [sys.executable, '-c', ON_A_FULL_DISK, *command, '--compilation_cache='],
+    capture_output=True,
+    text=True,
+  )
+  assert result.returncode == 1
+  assert re.fullmatch(r'stopped: .* cannot be written.*: .*File too large.*\n', result.stderr)
+  train.train_and_evaluate(config, tmp_path)
+  assert_ended_alike(tmp_path, six_steps)
