@@ -73,12 +73,28 @@ def evaluate(
   rows: np.ndarray,
   config,
   mesh: Mesh,
-) -> Scores:
-  """Scores the examples `rows` of a dataset; `eval_step` is jitted, with replicated results."""
+  stop: Callable[[], bool] = lambda: False,
+) -> Scores | None:
+  """Scores the examples `rows` of a dataset.
+
+  Args:
+    eval_step: jitted, with replicated results.
+    variables: of the model.
+    prepared: the dataset.
+    rows: of its index.
+    config: of the run.
+    mesh: of all devices.
+    stop: asked before every batch; at the same one it must be true in all processes.
+
+  Returns:
+    The scores; None where `stop` was true before they were complete.
+  """
   plan, steps = input_pipeline.eval_plan(prepared.index, rows, config)
   local = sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
   parts = []
   for batch in input_pipeline.tf_batches(prepared, plan, range(steps), local):
+    if stop():
+      return None
     parts.append(jax.device_get(eval_step(variables, sharding.to_global(mesh, batch, 0))))
   index, scores, losses = (
     np.concatenate([part[key] for part in parts]) for key in ('index', 'scores', 'loss')

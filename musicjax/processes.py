@@ -27,6 +27,10 @@ from musicjax.sharding import is_main_process
 
 T = TypeVar('T')
 
+NOTHING_TO_SAVE = (
+  'terminated with nothing to save; the same command goes on from the last checkpoint'
+)
+
 _PATIENCE_MS = 7 * 24 * 3600 * 1000  # A preparation may take days; a death is noticed otherwise.
 _LEAVE_MS = 5000  # For the others to notice a failure, and to be gone together.
 _POLL_SECONDS = 0.5
@@ -97,33 +101,42 @@ def check_shared(path: Path) -> None:
   wait_for_all()
 
 
-def on_sigterm_stop(first_step: int) -> Callable[[int], bool]:
-  """Takes SIGTERM for a notice of preemption; returns step -> whether to save there and stop.
+def on_sigterm_stop() -> Callable[[], bool]:
+  """Takes SIGTERM for a notice of preemption; returns () -> whether to save and stop now.
 
-  Where several processes run, they stop at one step, whichever of them got the signal: JAX's
-  coordination service agrees on the first step that none has passed. Ask at every step.
-
-  Args:
-    first_step: the step before the first one that will be asked about, in every process.
+  Where several processes run, they stop at one moment, whichever of them got the signal: JAX's
+  coordination service agrees on the first ask that none has come to. So all ask as often as the
+  others: after every step, and before every batch of an evaluation. Once it is true it stays true.
   """
+  stop = threading.Event()
   if jax.process_count() == 1:
-    noticed = threading.Event()
-    _on_sigterm(lambda *_: noticed.set())
-    return lambda step: noticed.is_set()
+    _on_sigterm(lambda *_: stop.set())
+    return stop.is_set
   if distributed.global_state.preemption_sync_manager is None:
     # Only now, see `backends`: until something could be saved, SIGTERM just ends a process.
     jax.config.update('jax_enable_preemption_service', True)
     distributed.global_state.initialize_preemption_sync_manager()
-  multihost_utils.reached_preemption_sync_point(first_step)
-  return multihost_utils.reached_preemption_sync_point
+  asks = itertools.count()
+  multihost_utils.reached_preemption_sync_point(next(asks))
+
+  def is_time_to_stop() -> bool:
+    if not stop.is_set() and multihost_utils.reached_preemption_sync_point(next(asks)):
+      stop.set()
+    return stop.is_set()
+
+  return is_time_to_stop
 
 
 def on_sigterm_exit() -> None:
   """Lets SIGTERM end a single process with exit code 0: there is nothing to save.
 
-  Among several it ends the process as it does by default, which the others notice.
+  Among several it ends the process as it does by default, which the others notice; after
+  `on_sigterm_stop` it remains what they agree about.
   """
-  _on_sigterm(_exit_at_once if jax.process_count() == 1 else signal.SIG_DFL)
+  if jax.process_count() == 1:
+    _on_sigterm(_exit_at_once)
+  elif distributed.global_state.preemption_sync_manager is None:
+    _on_sigterm(signal.SIG_DFL)
 
 
 def on_sigterm_die() -> None:
@@ -132,10 +145,7 @@ def on_sigterm_die() -> None:
 
 
 def _exit_at_once(*_) -> None:
-  # May interrupt a `print`, so it does not use one.
-  os.write(
-    1, b'terminated with nothing to save; the same command goes on from the last checkpoint\n'
-  )
+  os.write(1, f'{NOTHING_TO_SAVE}\n'.encode())  # It may interrupt a `print`.
   raise SystemExit(0)
 
 

@@ -101,11 +101,11 @@ def _train_and_evaluate(
   with _compiling(parts.update, abstract_state, first_batch, mesh):  # Beside what follows.
     if first_step:
       state = saved.restore('latest', abstract_state, sharding.replicated(mesh))
-      seconds_before = _check_topology(saved.metadata('latest'))['seconds']
+      metadata = _check_topology(saved.metadata('latest'))
       say(f'resuming from step {first_step} of {steps}')
     else:
-      state, seconds_before = parts.init(), 0.0
-    workdir_lib.cut_evaluations(workdir, first_step)
+      state, metadata = parts.init(), {'seconds': 0.0}
+    workdir_lib.cut_evaluations(workdir, int(state.progress.evaluated_step))
     writer = summaries.create_writer(workdir, first_step)
     if not first_step:
       summaries.write_run_description(writer, config, state.params)
@@ -115,13 +115,18 @@ def _train_and_evaluate(
     evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, mesh=mesh
   )
 
-  # The loop: update, evaluate, take in what the evaluation says, save.
+  # The loop: evaluate where that is due, take in what the evaluation says, save; then update.
   batches = itertools.chain([first_batch], batches)
-  clock = Clock(first_step, steps, config.batch_size, seconds_before)
+  clock = Clock(first_step, steps, config.batch_size, metadata['seconds'])
   trace = contextlib.ExitStack()
   unchecked = collections.deque()
-  preempted = processes.on_sigterm_stop(first_step)
+  preempted = processes.on_sigterm_stop()
   stopped = _stopped_early(state, config)
+  step = first_step  # Updates done.
+  learning_rate = metadata.get('learning_rate', np.nan)  # Of the last one.
+
+  def is_evaluated(step):
+    return step % eval_every == 0 or step == steps
 
   def device_is_idle():
     return all(metrics['loss'].is_ready() for _, metrics in unchecked)
@@ -133,41 +138,30 @@ def _train_and_evaluate(
       batch = workdir_lib.write_batch(workdir, step, prepared.index, plan(step - 1))
       raise FloatingPointError(f'step {step}: {told}; {batch}')
 
-  for step in range(first_step + 1, steps + 1):  # Updates done once this one is.
-    if stopped:
-      break
-    with clock.waiting_for_input(device_is_idle):
-      batch = next(batches)
-    if step == config.profile_steps[0] and sharding.is_main_process():
-      trace.enter_context(jax.profiler.trace(str(workdir)))
-    state, metrics = parts.update(state, batch)
-    saved.check()
-    if step == config.profile_steps[1]:
-      jax.block_until_ready(state)
-      trace.close()
-    unchecked.append((step, metrics))
-    check_finite(leave=_AHEAD)
+  def save_and_exit():
+    check_finite(leave=0)
+    trace.close()
+    writer.close()
+    if step not in (first_step, int(state.progress.evaluated_step)):  # Those are saved.
+      saved.save(state, clock.seconds, float(learning_rate))
+    saved.wait()
+    say(f'terminated: saved step {step} of {steps}; the same command goes on from there')
+    raise SystemExit(0)
 
-    evaluating = step % eval_every == 0 or step == steps
-    if evaluating or step % config.log_every_steps == 0 or step == first_step + 1:
-      check_finite(leave=0)
-      scalars = {name: float(value) for name, value in metrics.items()} | clock.report(step)
-      writer.write_scalars(step, {f'train/{name}': value for name, value in scalars.items()})
-      say(
-        f'step {step}/{steps}  loss {scalars["loss"]:.4f}  lr {scalars["learning_rate"]:.2e}  '
-        f'{scalars["examples_per_second"]:.0f} examples/s  '
-        f'waiting for input {scalars["input_wait"]:.1%}  eta {clock.remaining(step)}'
-      )
-    if evaluating:
+  while True:
+    # A restored step is due, too, where it was saved in the middle of its evaluation.
+    if is_evaluated(step) and int(state.progress.evaluated_step) < step:
       with clock.paused():
-        validation = score(state.eval_variables, rows=rows['validation'])
+        validation = score(state.eval_variables, rows=rows['validation'], stop=preempted)
+        if validation is None:
+          save_and_exit()
         values = validation.metrics(parts.task)
         row = {
           'step': step,
           'epoch': step / steps_per_epoch,
           'train_loss': float(state.loss_sum) / (step - int(state.progress.evaluated_step)),
           'train_true_positive_ratio': _ratio(state.found_sum, state.positive_sum),
-          'learning_rate': float(metrics['learning_rate']),
+          'learning_rate': float(learning_rate),
           **{f'validation_{name}': value for name, value in values.items()},
         }
         workdir_lib.append_evaluation(workdir, row)
@@ -181,15 +175,35 @@ def _train_and_evaluate(
         state = _take_in(state, values, step, config, mesh)
         stopped = _stopped_early(state, config)
         writer.flush()  # Before the save: what a resumed run does not repeat must be on disk.
-        saved.save(state, clock.seconds)
-    if preempted(step):
-      check_finite(leave=0)
+        saved.save(state, clock.seconds, float(learning_rate))
+    if step and preempted():
+      save_and_exit()
+    if stopped or step == steps:
+      break
+
+    with clock.waiting_for_input(device_is_idle):
+      batch = next(batches)
+    step += 1
+    if step == config.profile_steps[0] and sharding.is_main_process():
+      trace.enter_context(jax.profiler.trace(str(workdir)))
+    state, metrics = parts.update(state, batch)
+    learning_rate = metrics['learning_rate']
+    saved.check()
+    if step == config.profile_steps[1]:
+      jax.block_until_ready(state)
       trace.close()
-      writer.close()
-      saved.save(state, clock.seconds)
-      saved.wait()
-      say(f'terminated: saved step {step} of {steps}; the same command goes on from there')
-      raise SystemExit(0)
+    unchecked.append((step, metrics))
+    check_finite(leave=_AHEAD)
+
+    if is_evaluated(step) or step % config.log_every_steps == 0 or step == first_step + 1:
+      check_finite(leave=0)
+      scalars = {name: float(value) for name, value in metrics.items()} | clock.report(step)
+      writer.write_scalars(step, {f'train/{name}': value for name, value in scalars.items()})
+      say(
+        f'step {step}/{steps}  loss {scalars["loss"]:.4f}  lr {scalars["learning_rate"]:.2e}  '
+        f'{scalars["examples_per_second"]:.0f} examples/s  '
+        f'waiting for input {scalars["input_wait"]:.1%}  eta {clock.remaining(step)}'
+      )
 
   # The report, on the checkpoint that validation chose.
   trace.close()
@@ -197,8 +211,12 @@ def _train_and_evaluate(
   processes.on_sigterm_exit()
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
   scores = {
-    split: score(chosen.eval_variables, rows=rows[split]) for split in ('validation', 'test')
+    split: score(chosen.eval_variables, rows=rows[split], stop=preempted)
+    for split in ('validation', 'test')
   }
+  if None in scores.values():  # Of several processes; a single one ends at once.
+    say(processes.NOTHING_TO_SAVE)
+    raise SystemExit(0)
   metrics_by_split = {split: s.metrics(parts.task) for split, s in scores.items()}
   tuned = thresholds.tune(scores['validation'].scores, scores['validation'].labels)
   with_tuned = thresholds.f1_with(tuned, scores['test'].scores, scores['test'].labels)

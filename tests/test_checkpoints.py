@@ -1,5 +1,6 @@
 """What a run may find of its checkpoints after a crash, and what it makes of it."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from musicjax import checkpoints, sharding, train_state
-from musicjax.errors import ConfigError, DataError
+from musicjax.errors import ConfigError, DataError, StorageError
 
 
 def state_of(step: int, best_step: int) -> train_state.TrainState:
@@ -38,7 +39,7 @@ def save(directory: Path, steps: dict[int, int]) -> None:
   """Saves steps, each with its best step, as one run."""
   saved = open_checkpoints(directory, read_only=False)
   for step, best_step in steps.items():
-    saved.save(state_of(step, best_step), seconds=float(step))
+    saved.save(state_of(step, best_step), seconds=float(step), learning_rate=0.5)
   saved.close()
 
 
@@ -115,7 +116,7 @@ def test_a_damaged_checkpoint_is_passed_over_told_and_kept(directory, damage, ca
   assert writer.metadata('latest')['seconds'] == 2.0
   told = capfd.readouterr().out
   assert 'checkpoint 3 is damaged and passed over, kept as 3.corrupt: ' in told
-  writer.save(state_of(3, 1), seconds=3.0)  # The run gets there again.
+  writer.save(state_of(3, 1), seconds=3.0, learning_rate=0.5)  # The run gets there again.
   writer.close()
   assert steps(directory) == ['1', '2', '3', '3.corrupt']
   assert int(restore(open_checkpoints(directory, read_only=True), 'latest').step) == 3
@@ -126,7 +127,7 @@ def test_leftovers_of_a_kill_are_no_checkpoints_and_are_cleared(directory):
   assert int(restore(open_checkpoints(directory, read_only=True), 'latest').step) == 2
   writer = open_checkpoints(directory, read_only=False)
   assert writer.latest_step == 2
-  writer.save(state_of(3, 1), seconds=3.0)
+  writer.save(state_of(3, 1), seconds=3.0, learning_rate=0.5)
   writer.close()
   assert steps(directory) == ['1', '2', '3']
 
@@ -164,6 +165,85 @@ def test_the_best_of_the_checkpoint_before_the_latest_is_kept_too(tmp_path):
   assert steps(tmp_path) == ['4', '5', '6']
 
 
+def best_of_latest(saved: checkpoints.Checkpoints) -> int:
+  return int(restore(saved, 'latest').progress.best_step)
+
+
+def test_a_step_saved_before_its_evaluation_is_replaced_by_what_that_says(directory):
+  save(directory, {3: 3})
+  assert steps(directory) == ['1', '2', '3']
+  reader = open_checkpoints(directory, read_only=True)
+  assert (reader.resolve('best'), best_of_latest(reader)) == (3, 3)
+
+
+def test_a_replacement_that_is_not_finished_leaves_the_step_as_it_was(directory, monkeypatch):
+  def fail(self):
+    del self
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoints.Checkpoints, '_seal', fail)
+    saved = open_checkpoints(directory, read_only=False)
+    saved.save(state_of(3, 3), seconds=3.0, learning_rate=0.5)
+    with pytest.raises(StorageError, match=r'checkpoint 3 cannot be written .* is 2'):
+      saved.wait()
+    saved.close()  # As training does, whatever ended it.
+  reader = open_checkpoints(directory, read_only=True)
+  assert reader.resolve('latest') == 2
+  writer = open_checkpoints(directory, read_only=False)
+  assert (writer.latest_step, best_of_latest(writer)) == (3, 1)
+  writer.close()
+  assert steps(directory) == ['1', '2', '3']
+
+
+@pytest.mark.parametrize('which', ['latest', 'best', '3'])
+@pytest.mark.parametrize(
+  'moment',
+  [(checkpoints, '_fault'), (checkpoints, '_size_and_checksum'), (checkpoints, '_orbax_metadata'),
+   (checkpoints.ocp, 'StandardCheckpointer')],
+  ids=['before', 'in the middle', 'at the end', 'afterwards'],
+)  # fmt: skip
+def test_what_a_training_deletes_while_it_is_read_is_not_damaged(
+  which, moment, directory, monkeypatch, capfd
+):
+  """Before, in the middle, at the end of its verification, and after that."""
+  flip(array_file(directory / '2'))  # This one is damaged, and stays so.
+  original, calls = getattr(*moment), iter([None])
+
+  def delete_first(*args, **kwargs):
+    for _ in calls:  # As the training does that has saved 4, the new best, and 5.
+      save(directory.parent / 'later', {4: 4, 5: 4})
+      for step in ('4', '5'):
+        (directory.parent / 'later' / step).rename(directory / step)
+      shutil.rmtree(directory / '1')
+      shutil.rmtree(directory / '3')
+    return original(*args, **kwargs)
+
+  monkeypatch.setattr(*moment, delete_first)
+  reader = open_checkpoints(directory, read_only=True)
+  if which == '3':
+    with pytest.raises(ConfigError, match=r'one of \[2, 4, 5\], found .3.'):
+      restore(reader, which)
+  else:
+    assert int(restore(reader, which).step) == {'latest': 5, 'best': 4}[which]
+  assert 'damaged' not in capfd.readouterr().err
+  assert steps(directory) == ['2', '4', '5']
+
+
+def test_a_resume_reads_the_files_of_a_checkpoint_once_before_it_restores(directory, monkeypatch):
+  original, read = checkpoints._fault, []
+  monkeypatch.setattr(checkpoints, '_fault', lambda folder: read.append(folder) or original(folder))
+  writer = open_checkpoints(directory, read_only=False)
+  assert int(restore(writer, 'latest').step) == 3
+  assert writer.metadata('latest')['learning_rate'] == 0.5
+  assert sorted(folder.name for folder in read) == ['1', '2', '3']
+  writer.save(state_of(4, 1), seconds=4.0, learning_rate=0.5)
+  writer.wait()
+  restore(writer, 'best')  # For the report, maybe hours later.
+  writer.close()
+  assert [folder.name for folder in read[3:]] == ['4', '1']
+
+
 # Saves 1 and 2, the second one onto a disk that takes files of 500 bytes and no more.
 FULL_DISK = """
 import resource, signal, sys, time
@@ -172,12 +252,12 @@ from musicjax import checkpoints
 from musicjax.errors import StorageError
 from tests import test_checkpoints
 saved = checkpoints.Checkpoints(Path(sys.argv[1]), read_only=False)
-saved.save(test_checkpoints.state_of(1, 1), seconds=1.0)
+saved.save(test_checkpoints.state_of(1, 1), seconds=1.0, learning_rate=0.5)
 saved.wait()
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.RLIM_INFINITY))
 try:
-  saved.save(test_checkpoints.state_of(2, 2), seconds=2.0)
+  saved.save(test_checkpoints.state_of(2, 2), seconds=2.0, learning_rate=0.5)
   end = time.monotonic() + 30
   while time.monotonic() < end:  # As training does after every step.
     saved.check()

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,21 +21,53 @@ from tests.conftest import make_config
 FIELDS = {'num_train_steps': 200, 'eval_every_steps': 50, 'log_every_steps': 1, 'ema_decay': 0.0}
 
 
-def start(workdir, config, **fields):
-  """Starts two processes on prepared data."""
+def flags(workdir, config, **fields):
   fields = {'data_dir': config.data_dir, 'prepared_dir': config.prepared_dir, **FIELDS, **fields}
-  command = [
-    sys.executable,
-    'launch/local.py',
-    '--processes=2',
-    '--',
+  return [
     '--config=configs/yandex.py:test',
     f'--workdir={workdir}',
     *(f'--config.{name}={value}' for name, value in fields.items()),
   ]
+
+
+def start(workdir, config, **fields):
+  """Starts two processes on prepared data."""
+  command = [sys.executable, 'launch/local.py', '--processes=2', '--']
   return subprocess.Popen(
-    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    [*command, *flags(workdir, config, **fields)],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    env=os.environ,
   )
+
+
+def sigterm_in_an_evaluation(workdir, config):
+  """Trains as two processes up to an evaluation that would not end; returns what is told."""
+  with socket.socket() as port_holder:
+    port = local.hold_port(port_holder)
+    command = [sys.executable, '-m', 'tests.endless_evaluation', '--distributed']
+    processes = [
+      subprocess.Popen(
+        [*command, *flags(workdir, config)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | local.environment(i, 2, 1, port),
+      )
+      for i in range(2)
+    ]
+    for line in processes[0].stdout:
+      step = re.match(r'step (\d+)/200  loss', line)
+      if step and int(step[1]) % FIELDS['eval_every_steps'] == 0:
+        break
+    processes[1].send_signal(signal.SIGTERM)
+    try:
+      told, _ = processes[0].communicate(timeout=120)
+      assert [process.wait(120) for process in processes] == [0, 0]
+    finally:
+      for process in processes:
+        process.kill()  # It may have failed to end.
+  return told
 
 
 def children(process):
@@ -56,6 +89,10 @@ def config(yandex_folder, prepared_dir):
   config = make_config(yandex_folder, prepared_dir)
   array_records.prepare(config)
   return config
+
+
+def read_lines(path):
+  return path.read_text().splitlines() if path.exists() else []
 
 
 def finish(process):
@@ -88,12 +125,17 @@ def test_sigterm_to_one_process_stops_both_and_the_death_of_one_ends_both_and_re
   read_until(stopped, 'step 2/')
   os.kill(children(stopped)[1], signal.SIGTERM)
   step = int(re.search(r'terminated: saved step (\d+) of 200', finish(stopped))[1])
+  told = sigterm_in_an_evaluation(workdir, config)
+  in_evaluation = int(re.match(r'terminated: saved step (\d+) of 200', told)[1])
+  assert in_evaluation >= step
+  assert in_evaluation % FIELDS['eval_every_steps'] == 0
+  assert len(read_lines(workdir / 'metrics.jsonl')) == in_evaluation // 50 - 1
   killed = start(workdir, config)
-  read_until(killed, f'resuming from step {step} of 200')
+  read_until(killed, f'resuming from step {in_evaluation} of 200')
   read_until(killed, 'step 150/200  validation')
   kill_one(killed, signal.SIGKILL)
   again = finish(start(workdir, config))
-  assert int(re.search(r'resuming from step (\d+) of 200', again)[1]) in (step, 50, 100, 150)
+  assert int(re.search(r'resuming from step (\d+) of 200', again)[1]) in (in_evaluation, 100, 150)
   assert_ended_alike(workdir, tmp_path / 'straight')
 
 

@@ -1,4 +1,5 @@
 import functools
+import itertools
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from tests.conftest import make_config
 STATEFUL = {
   'accumulate': 2,
   'ema_decay': 0.9,
+  'eval_batch_size': 3,  # Three batches of the eight validation tracks.
   'eval_every_steps': 3,
   'log_every_steps': 2,
   'optimizer.schedule': 'constant',
@@ -38,8 +40,18 @@ def config(yandex_folder, prepared_dir):
   return make_config(yandex_folder, prepared_dir, **STATEFUL)
 
 
+def command_of(workdir, config, fields, module='musicjax.main'):
+  """Returns what trains the tiny config on the config's data in a process of its own."""
+  fields = fields | {'data_dir': config.data_dir, 'prepared_dir': config.prepared_dir}
+  return [
+    *(sys.executable, '-m', module, '--config=configs/yandex.py:test', f'--workdir={workdir}'),
+    *(f'--config.{name}={value}' for name, value in fields.items()),
+  ]
+
+
 def lines(workdir):
-  return [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+  path = workdir / 'metrics.jsonl'
+  return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def test_an_extended_run_ends_with_the_state_of_an_uninterrupted_one(config, tmp_path):
@@ -164,16 +176,7 @@ def uninterrupted(yandex_folder, prepared_dir, tmp_path_factory):
   ids=['SIGTERM', 'SIGKILL', 'SIGKILL in the report'],
 )
 def test_a_killed_run_ends_with_the_same_state(sent, when, config, uninterrupted, tmp_path):
-  fields = STATEFUL | KILLED
-  fields |= {'data_dir': config.data_dir, 'prepared_dir': config.prepared_dir}
-  command = [
-    sys.executable,
-    '-m',
-    'musicjax.main',
-    '--config=configs/yandex.py:test',
-    f'--workdir={tmp_path}',
-    *(f'--config.{name}={value}' for name, value in fields.items()),
-  ]
+  command = command_of(tmp_path, config, STATEFUL | KILLED)
   process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
   for line in process.stdout:
     if line.startswith(when):
@@ -254,18 +257,76 @@ def test_sigterm_at_any_moment_saves_what_there_is(
   assert lines(tmp_path / 'run') == lines(six_steps)
 
 
+def interrupting(create, call):
+  """Returns `system.create`, of systems whose n-th scoring of a batch is interrupted by SIGTERM."""
+
+  def create_interrupting(*args):
+    parts, calls = create(*args), itertools.count(1)
+
+    def eval_step(*args):
+      if next(calls) == call:
+        os.kill(os.getpid(), signal.SIGTERM)
+      return parts.eval_step(*args)
+
+    return parts._replace(eval_step=eval_step)
+
+  return create_interrupting
+
+
+def assert_ended_alike(workdir, expected):
+  final, straight = (json.loads((w / 'metrics.json').read_text()) for w in (workdir, expected))
+  for timed in ('seconds', 'examples_per_second'):
+    del final[timed], straight[timed]
+  assert final == straight
+  assert lines(workdir) == lines(expected)
+  names = [sorted(path.name for path in (w / 'checkpoints').iterdir()) for w in (workdir, expected)]
+  assert names[0] == names[1]
+
+
+# Of each start: which batch it scores, and the step whose evaluation that belongs to.
+@pytest.mark.parametrize(
+  'starts',
+  [[(2, 3)], [(5, 6)], [(2, 3), (2, 3), (5, 6), (1, 6)]],
+  ids=['once', 'in the last one', 'again and again'],
+)
+def test_sigterm_in_an_evaluation_leaves_it_to_the_next_start(
+  starts, config, six_steps, tmp_path, monkeypatch, capfd
+):
+  config.num_train_steps = 6
+  for batch, step in starts:
+    with monkeypatch.context() as patch:
+      patch.setattr(system, 'create', interrupting(system.create, batch))
+      with pytest.raises(SystemExit) as ended:
+        train.train_and_evaluate(config, tmp_path)
+    assert ended.value.code == 0
+    assert f'terminated: saved step {step} of 6' in capfd.readouterr().out
+    assert all(line['step'] < step for line in lines(tmp_path))
+  train.train_and_evaluate(config, tmp_path)
+  assert_ended_alike(tmp_path, six_steps)
+
+
+def test_sigterm_ends_an_evaluation_however_long_it_is(config, six_steps, tmp_path):
+  config.num_train_steps = 6
+  fields = STATEFUL | {'num_train_steps': 6}
+  command = command_of(tmp_path, config, fields, 'tests.endless_evaluation')
+  process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+  for line in process.stdout:
+    if line.startswith('step 3/6  loss'):
+      break
+  process.send_signal(signal.SIGTERM)
+  try:
+    rest, _ = process.communicate(timeout=120)
+  finally:
+    process.kill()  # It may have failed to end.
+  assert process.returncode == 0
+  assert rest.startswith('terminated: saved step 3 of 6')
+  train.train_and_evaluate(config, tmp_path)
+  assert_ended_alike(tmp_path, six_steps)
+
+
 def test_ctrl_c_ends_a_run_in_one_line(config, tmp_path):
   process = subprocess.Popen(
-    [
-      sys.executable,
-      '-m',
-      'musicjax.main',
-      '--config=configs/yandex.py:test',
-      f'--workdir={tmp_path}',
-      f'--config.data_dir={config.data_dir}',
-      f'--config.prepared_dir={config.prepared_dir}',
-      '--config.num_train_steps=100000',
-    ],
+    command_of(tmp_path, config, {'num_train_steps': 100000}),
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
@@ -278,3 +339,28 @@ def test_ctrl_c_ends_a_run_in_one_line(config, tmp_path):
   assert process.returncode == 130
   assert told.splitlines()[-1].startswith('interrupted: ')
   assert 'Traceback' not in told
+
+
+# Starts a command on a disk that takes files of 30,000 bytes and no more: the largest of a
+# checkpoint, and the events, have more.
+ON_A_FULL_DISK = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_once_there_is_room(
+  config, six_steps, tmp_path
+):
+  config.num_train_steps = 6
+  command = command_of(tmp_path, config, STATEFUL | {'num_train_steps': 6})
+  result = subprocess.run(
+    [sys.executable, '-c', ON_A_FULL_DISK, *command, '--compilation_cache='],
+    capture_output=True,
+    text=True,
+  )
+  assert result.returncode == 1
+  assert re.fullmatch(r'stopped: .* cannot be written.*: .*File too large.*\n', result.stderr)
+  train.train_and_evaluate(config, tmp_path)
+  assert_ended_alike(tmp_path, six_steps)

@@ -1,6 +1,6 @@
 """Kills training at random moments, over and over, and compares what it ends with.
 
-  python -m experiments.soak.kills --kills=20 [--data_dir=DIR]
+  python -m experiments.soak.kills --kills=20 [--processes=2] [--data_dir=DIR]
 
 A tiny model with accumulation, averaged weights, a plateau schedule, early stopping, buckets and
 crops is trained once without a disturbance; evaluations that bring nothing must have cut its
@@ -9,11 +9,15 @@ times each, at moments drawn from --seed: while starting, while compiling with a
 step, in an evaluation, while a checkpoint is written, in the report. The same command goes on each
 time, and a run is left alone after its fifth kill. It must end with the same `state_fingerprint`,
 `metrics.json`, out-of-fold predictions and, byte for byte, `metrics.jsonl` as the undisturbed one.
-Without --data_dir (Yandex layout) a small set is made. Writes kills.md; exit code 1 if one differs.
+With --processes it is trained by so many, which launch/local.py starts, and one of them drawn from
+--seed is killed; all must end. Without --data_dir (Yandex layout) a small set is made. Writes
+kills.md (kills_2_processes.md); exit code 1 if one differs.
 """
 
+import contextlib
 import itertools
 import json
+import os
 import random
 import re
 import signal
@@ -33,6 +37,7 @@ from experiments.benchmarks import machine
 FLAGS = flags.FLAGS
 flags.DEFINE_integer('kills', 20, 'In all runs together.')
 flags.DEFINE_integer('seed', 0, 'Of the moments.')
+flags.DEFINE_integer('processes', 1, 'Of each run.')
 flags.DEFINE_string('data_dir', '', 'Folder in the Yandex layout; empty: a small set is made.')
 
 _ROOT = Path(__file__).parents[2]
@@ -65,6 +70,7 @@ class Kill(NamedTuple):
   phase: str
   step: int
   half_written: bool
+  process: int
 
 
 def main(argv):
@@ -74,10 +80,10 @@ def main(argv):
     home = Path(folder)
     data = FLAGS.data_dir or str(_make_data(home / 'data'))
     fields = _CONFIG | {'data_dir': data, 'prepared_dir': home / 'prepared'}
+    launcher = ['launch/local.py', f'--processes={FLAGS.processes}', '--']
     command = [
       sys.executable,
-      '-m',
-      'musicjax.main',
+      *(launcher if FLAGS.processes > 1 else ['-m', 'musicjax.main']),
       '--config=configs/yandex.py:test',
       *(f'--config.{name}={value}' for name, value in fields.items()),
     ]
@@ -114,11 +120,12 @@ def _soak(command, home: Path, seconds: float, expected) -> tuple[list[Kill], li
     for aim in aims[:_KILLS_A_RUN]:
       # A cache of its own: the kill meets the compiler, and what it was writing.
       cache = home / ('cache' if aim != 'compiling' else f'cache_{len(kills)}')
-      lines = _run_and_kill(command, workdir, cache, aim, rng, seconds, expected['steps'])
+      victim = rng.randrange(FLAGS.processes)
+      lines = _run_and_kill(command, workdir, cache, aim, victim, rng, seconds, expected['steps'])
       if lines is None:
         break  # It was over before the moment came.
       aims.remove(aim)
-      kills.append(_describe(run, aim, lines, workdir, expected['steps']))
+      kills.append(_describe(run, aim, lines, workdir, expected['steps'], victim))
       print(*kills[-1], flush=True)
     _start(command, workdir, home / 'cache').communicate()
     found = _results(workdir)
@@ -133,6 +140,7 @@ def _run_and_kill(
   workdir: Path,
   cache: Path,
   aim: str,
+  victim: int,
   rng: random.Random,
   seconds: float,
   last_step: int,
@@ -151,7 +159,7 @@ def _run_and_kill(
   timer = None
   if aim in ('starting', 'any'):
     delay = rng.uniform(0.1, 0.5 * seconds if aim == 'starting' else seconds)
-    timer = threading.Timer(delay, process.kill)
+    timer = threading.Timer(delay, _kill, [process, victim])
     timer.start()
   else:
     is_moment, left, at_most = watched[aim]
@@ -162,15 +170,27 @@ def _run_and_kill(
       left -= 1
       if left == 0:
         time.sleep(delay)
-        process.kill()
+        _kill(process, victim)
   code = process.wait()
   if timer is not None:
     timer.cancel()
+    timer.join()
   if code == 0:
     return None
-  if code != -signal.SIGKILL:
+  if code != (-signal.SIGKILL if FLAGS.processes == 1 else 128 + signal.SIGKILL):
     sys.exit(f'ended with {code} by itself:\n' + ''.join(lines))
   return lines
+
+
+def _kill(process: subprocess.Popen, victim: int) -> None:
+  """Kills the process, or one of those that it has launched, once they are there."""
+  if FLAGS.processes == 1:
+    return process.kill()
+  launched = Path(f'/proc/{process.pid}/task/{process.pid}/children')
+  with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It is over.
+    while len(pids := launched.read_text().split()) < FLAGS.processes:
+      time.sleep(0.01)
+    os.kill(int(pids[victim]), signal.SIGKILL)
 
 
 def _before_evaluation(line: str) -> bool:
@@ -183,7 +203,9 @@ def _step(line: str) -> int:
   return int(told[1]) if told else 0
 
 
-def _describe(run: int, aim: str, lines: list[str], workdir: Path, last_step: int) -> Kill:
+def _describe(
+  run: int, aim: str, lines: list[str], workdir: Path, last_step: int, victim: int
+) -> Kill:
   told = _TOLD.match(lines[-1]) if lines else None
   step = int(told[1]) if told else 0
   half_written = any(workdir.glob('checkpoints/*tmp*'))
@@ -201,7 +223,7 @@ def _describe(run: int, aim: str, lines: list[str], workdir: Path, last_step: in
     phase = 'report' if step == last_step else 'step after an evaluation'
   if half_written:
     phase += ', a checkpoint half written'
-  return Kill(run, aim, phase, step, half_written)
+  return Kill(run, aim, phase, step, half_written, victim)
 
 
 def _start(command: list[str], workdir: Path, cache: Path) -> subprocess.Popen:
@@ -235,10 +257,14 @@ def _write(
 ) -> None:
   same = sum(outcomes[kill.run - 1] == 'same' for kill in kills)
   data = ' --data_dir=DIR' if FLAGS.data_dir else ''
+  several = FLAGS.processes > 1
+  name = f'kills_{FLAGS.processes}_processes' if several else 'kills'
+  processes = f' --processes={FLAGS.processes}' if several else ''
   machine.write_table(
-    Path(__file__).with_name('kills.md'),
-    'Killed at random moments',
-    f'`python -m experiments.soak.kills --kills={FLAGS.kills} --seed={FLAGS.seed}{data}`; '
+    Path(__file__).with_name(f'{name}.md'),
+    'Killed at random moments' + (f', one of {FLAGS.processes} processes' if several else ''),
+    f'`python -m experiments.soak.kills --kills={FLAGS.kills} --seed={FLAGS.seed}'
+    f'{processes}{data}`; '
     f'{described}.\n\n'
     f'{same} of {len(kills)} kills, in {len(outcomes)} runs, ended with the `state_fingerprint`, '
     '`metrics.json`, out-of-fold predictions and `metrics.jsonl`\n(all columns) of the '
@@ -246,8 +272,19 @@ def _write(
     f'learning rates {", ".join(f"{rate:.2g}" for rate in rates)}; state '
     f'`{expected["state_fingerprint"][:16]}...`.',
     [
-      ('run', 'aimed at', 'hit, by the last line of progress', 'last step told', 'the run ended'),
-      *((k.run, k.aim, k.phase, k.step or '', outcomes[k.run - 1]) for k in kills),
+      (
+        *('run', 'aimed at', 'hit, by the last line of progress', 'last step told'),
+        *(['process'] if several else []),
+        'the run ended',
+      ),
+      *(
+        (
+          *(k.run, k.aim, k.phase, k.step or ''),
+          *([k.process] if several else []),
+          outcomes[k.run - 1],
+        )
+        for k in kills
+      ),
     ],
   )
 
