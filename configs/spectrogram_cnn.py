@@ -50,7 +50,7 @@ def get_config(variant: str = '') -> ConfigDict:
     n_mels=64,  # bands
     mel_scale='slaney',  # or htk
     pattern='',  # with groups fold and group, of a file's path: official folds
-    table='',  # CSV or Parquet with path, tags[, group, fold, split] instead of sub-folders
+    table='',  # CSV or Parquet with path, tags[, group, fold, split, weight]
     label_map='',  # JSON object, or CSV with raw, label: from labels of the data to those learnt
   )
   config.eval_batch_size = 64
@@ -109,7 +109,7 @@ def _published(config: ConfigDict, variant: str) -> ConfigDict:
       mel_scale='htk',  # or slaney
       num_frames=128,  # of a square, as high as the image
       pattern='',  # with groups fold and group, of a file's path: official folds
-      table='',  # Parquet with image, text, or any with path, tags[, group, fold, split]
+      table='',  # Parquet with image, text, or any with path, tags[, group, ...]
       label_map='',  # JSON object, or CSV with raw, label: from labels of the data to those learnt
     )
   else:

@@ -39,7 +39,7 @@ def base_config() -> ConfigDict:
 
   # Batches.
   config.batch_size = 32  # examples an optimizer update, over all devices
-  config.accumulate = 1  # micro-batches an update; the gradient is their mean
+  config.accumulate = 1  # micro-batches an update; the gradient is that of them all
   config.crop_frames = 0  # random span of this many frames in training; 0: whole examples
   config.buckets = ()  # padded lengths, ascending; empty: always the longest example's
   config.bucket_window = 64  # steps whose examples are sorted by length together
@@ -199,7 +199,10 @@ _CHECKS = {
   'augment.*.probability': _PROBABILITY,
   'augment.*.sigma': _FROM_0,
   'augment.*.*_area': _PROBABILITY,
-  'augment.*.time_share': _PROBABILITY,
+  'augment.*.*_share': _PROBABILITY,
+  'augment.*.frames': _POSITIVE,
+  'augment.*.max_db': _number('a number in 0..200', lambda v: 0 <= v <= 200),
+  'augment.*.wrap': _FLAG,
   'augment.*.*_width': _COUNT,
   'augment.*.*_masks': _COUNT,
   'augment.*.max_ratio': _number('a number from 1', lambda v: v >= 1),

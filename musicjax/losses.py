@@ -1,5 +1,6 @@
 """Losses: functions of logits and labels `[batch, classes]` to one float32 value an example.
 
+Examples are averaged, and weighed where they have weights, by the train step.
 A new loss is a function here and its name in `LOSSES`; its keyword arguments are config fields.
 Labels may be soft (mixed or smoothed): every loss is linear in them. A loss that weighs classes by
 their frequency takes `support`, positives a class among the training labels, which is not a field.

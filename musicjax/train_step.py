@@ -36,7 +36,11 @@ def make_train_step(
   """Returns (state, batch) -> (state, {loss, grad_norm, update_norm, learning_rate}).
 
   The batch's arrays begin with [accumulate, micro]. Micro-batches run one after another: gradients
-  are averaged, batch statistics updated by each. Randomness is a function of (seed, step) alone.
+  are summed, batch statistics updated by each. Randomness is a function of (seed, step) alone.
+
+  The loss is the sum of `weights` times losses of all examples of the step, over the sum of their
+  weights, which are 1 where the batch has none. So it does not depend on which micro-batch or
+  device an example is on, and one of weight 0 counts for nothing but batch statistics.
   """
 
   def loss_and_stats(params, batch_stats, batch, dropout_key):
@@ -48,27 +52,34 @@ def make_train_step(
       rngs={'dropout': dropout_key},
       mutable=['batch_stats'],
     )
-    return loss_fn(logits, batch['labels']).mean(), updates.get('batch_stats', {})
+    loss = (batch['weights'] * loss_fn(logits, batch['labels'])).sum()
+    return loss, updates.get('batch_stats', {})
 
   def train_step(state: TrainState, batch: Batch):
     step_key = jax.random.fold_in(jax.random.key(config.seed), state.step)
 
     def micro_step(carry, numbered):
-      batch_stats, grad_sum, loss_sum = carry
+      batch_stats, *sums = carry
       number, micro = numbered
       key = jax.random.fold_in(step_key, number)
-      micro = {**micro, 'inputs': normalize(micro['inputs'])}
+      ones = jnp.ones(micro['lengths'].shape)
+      micro = {'weights': ones, **micro, 'inputs': normalize(micro['inputs'])}
       micro = augment(jax.random.fold_in(key, _AUGMENT), micro)
       (loss, batch_stats), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
         state.params, batch_stats, micro, jax.random.fold_in(key, _DROPOUT)
       )
-      return (batch_stats, jax.tree.map(jnp.add, grad_sum, grads), loss_sum + loss), None
+      # The weights that were used: mixing examples mixes them.
+      sums = jax.tree.map(jnp.add, sums, [grads, loss, micro['weights'].sum()])
+      return (batch_stats, *sums), None
 
     zeros = jax.tree.map(jnp.zeros_like, state.params)
-    (batch_stats, grads, loss), _ = jax.lax.scan(
-      micro_step, (state.batch_stats, zeros, jnp.float32(0)), (jnp.arange(config.accumulate), batch)
+    (batch_stats, grads, loss, total), _ = jax.lax.scan(
+      micro_step,
+      (state.batch_stats, zeros, jnp.float32(0), jnp.float32(0)),
+      (jnp.arange(config.accumulate), batch),
     )
-    grads, loss = jax.tree.map(lambda x: x / config.accumulate, (grads, loss))
+    total = jnp.where(total > 0, total, 1.0)  # Without any weight there is nothing to learn.
+    grads, loss = jax.tree.map(lambda x: x / total, (grads, loss))
 
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     lr_scale = state.progress.lr_scale

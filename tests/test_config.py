@@ -1,4 +1,5 @@
 import importlib
+import inspect
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ml_collections import ConfigDict
 
 from musicjax import config as config_lib
 from musicjax import system
+from musicjax.audio import augment
 from musicjax.errors import ConfigError
 from musicjax.fields import flatten, unknown_field
 
@@ -43,6 +45,17 @@ def test_every_shipped_field_has_a_range_of_its_own(name):
   fields = [f for v in ('', 'baseline') for f in flatten(shipped(name, v).to_dict())]
   catch_all = {'*', 'augment*', 'augment.*.*'}
   assert [f for f in fields if f != 'augment' and config_lib.pattern_of(f) in catch_all] == []
+
+
+def test_every_field_of_an_augmentation_has_a_range_of_its_own():
+  fields = [
+    f'augment.{name}.{field}'
+    for name, function in augment.AUGMENTS.items()
+    for field, parameter in inspect.signature(function).parameters.items()
+    if parameter.kind == parameter.KEYWORD_ONLY
+  ]
+  assert 'augment.gain.max_db' in fields
+  assert [f for f in fields if config_lib.pattern_of(f) == 'augment.*.*'] == []
 
 
 REFUSED = [
@@ -82,6 +95,10 @@ REFUSED = [
   ('loss.gamma', 1.0, 'nearest: gamma_'),
   ('augment.mixup.probability', 2, '[0, 1], found 2'),
   ('augment.mixup.alpha', 0.0, 'a positive number'),
+  ('augment.gain.max_db', 300, '0..200, found 300'),
+  ('augment.time_shift.max_share', 1.5, '[0, 1], found 1.5'),
+  ('augment.time_shift.wrap', 1, 'true or false, found 1'),
+  ('augment.random_crop.frames', 0, 'a positive whole number below 2^31, found 0'),
   ('augment.mixup', 3, 'fields, found 3'),
   ('augment.mixpu', {'alpha': 1.0}, 'nearest: mixup'),
   ('augment.mixup.beta', 1.0, "alpha, probability; found 'beta'"),

@@ -13,6 +13,7 @@ from musicjax import losses, models, optimizers, train_state, train_step
 from musicjax.audio import augment
 from musicjax.config import base_config
 from musicjax.models import layers
+from musicjax.models.dropout import Dropout
 from tests.models.torch_weights import (
   GOLDEN_MODEL,
   flax_variables,
@@ -24,6 +25,7 @@ from tests.models.torch_weights import (
 CLASSES, WIDTH, TIME = 3, 4, 6
 unchanged = augment.create({})
 LENGTHS = np.array([6, 2, 5, 1, 6, 3, 4, 6], np.int32)
+NOISY = {'gaussian_noise': {'sigma': 0.5}, 'mixup': {'alpha': 0.4, 'probability': 0.5}}
 
 
 class Tiny(nn.Module):
@@ -38,7 +40,7 @@ class Tiny(nn.Module):
     x = nn.tanh(nn.Dense(8)(x.sum(axis=1) / lengths[:, None]))
     if self.batch_norm:
       x = nn.BatchNorm(use_running_average=not train, momentum=0.5)(x)
-    x = nn.Dropout(self.dropout)(x, deterministic=not train)
+    x = Dropout(self.dropout)(x, train)
     return nn.Dense(CLASSES)(x)
 
 
@@ -144,6 +146,84 @@ def test_micro_batches_give_the_update_of_one_batch_of_them_all():
   assert_close(parts.params, whole.params, rtol=1e-5, atol=1e-6)
 
 
+def reference_step(params, batch):
+  """Loss and gradient of `Tiny` under `bce`, weighed, in float64 numpy: all examples at once."""
+  params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+  batch = {name: x.reshape(-1, *x.shape[2:]).astype(np.float64) for name, x in batch.items()}
+  first, last = params['Dense_0'], params['Dense_1']
+  valid = np.arange(TIME) < batch['lengths'][:, None]
+  x = (batch['inputs'] * valid[..., None]).sum(axis=1) / batch['lengths'][:, None]
+  hidden = np.tanh(x @ first['kernel'] + first['bias'])
+  logits = hidden @ last['kernel'] + last['bias']
+  losses = (np.logaddexp(0, logits) - batch['labels'] * logits).mean(axis=1)
+  share = batch['weights'] / batch['weights'].sum()
+
+  to_logits = (1 / (1 + np.exp(-logits)) - batch['labels']) * share[:, None] / CLASSES
+  to_hidden = (to_logits @ last['kernel'].T) * (1 - hidden**2)
+  grads = {
+    'Dense_0': {'kernel': x.T @ to_hidden, 'bias': to_hidden.sum(axis=0)},
+    'Dense_1': {'kernel': hidden.T @ to_logits, 'bias': to_logits.sum(axis=0)},
+  }
+  return (share * losses).sum(), grads
+
+
+WEIGHTS = np.array([0.3, 1.0, 0.0, 2.5, 0.7, 0.1, 4.0, 0.0], np.float32)
+
+
+@pytest.mark.parametrize('accumulate', [1, 2, 4])
+def test_a_weighed_step_has_the_loss_and_gradient_of_its_formula(accumulate):
+  batch = make_batch(accumulate=accumulate)
+  batch['weights'] = WEIGHTS.reshape(accumulate, -1)
+  state, update = make_step(make_config(accumulate=accumulate), Tiny())
+  loss, grads = reference_step(state.params, batch)
+  after, metrics = update(state, batch)
+  np.testing.assert_allclose(metrics['loss'], loss, rtol=1e-6)
+  moved = jax.tree.map(lambda old, grad: np.asarray(old) - 0.5 * grad, state.params, grads)
+  assert_close(after.params, moved, rtol=1e-6, atol=1e-7)
+
+
+def test_weights_of_one_are_no_weights():
+  batch = make_batch(accumulate=2)
+  state, update = make_step(make_config(accumulate=2), Tiny(dropout=0.5))
+  ones = np.ones((2, 4), np.float32)
+  assert_same_bits(update(state, batch), update(state, batch | {'weights': ones}))
+
+
+def test_an_example_of_weight_zero_might_as_well_not_be_there():
+  batch = make_batch()
+  weights = np.array([[1, 1, 0, 1, 0, 1, 1, 1]], np.float32)
+  state, update = make_step(make_config(), Tiny())
+  present = {name: x[:, weights[0] > 0] for name, x in batch.items()}
+  after, metrics = update(state, {**batch, 'weights': weights})
+  expected, expected_metrics = update(state, present)
+  assert_close(metrics, expected_metrics, rtol=1e-6)
+  assert_close(after.params, expected.params, rtol=1e-6, atol=1e-7)
+
+
+def test_a_step_without_any_weight_changes_nothing():
+  state, update = make_step(make_config(), Tiny())
+  after, metrics = update(state, {**make_batch(), 'weights': np.zeros((1, 8), np.float32)})
+  assert metrics['loss'] == 0
+  assert_same_bits(after.params, state.params)
+
+
+def test_mixed_examples_count_by_their_mixed_weights():
+  batch = make_batch() | {'weights': WEIGHTS[None]}
+  seen = []
+
+  def recording(key, micro):
+    mixed = augment.create({'cutmix_time': {'alpha': 1.0}})(key, micro)
+    jax.debug.callback(lambda mixed: seen.append(jax.tree.map(np.array, mixed)), mixed)
+    return mixed
+
+  state, update = make_step(make_config(), Tiny(), recording)
+  _, metrics = update(state, batch)
+  jax.effects_barrier()
+  assert not np.allclose(seen[0]['weights'], WEIGHTS)
+  mixed = {name: x[None] for name, x in seen[0].items()}
+  np.testing.assert_allclose(metrics['loss'], reference_step(state.params, mixed)[0], rtol=1e-6)
+
+
 def test_batch_statistics_are_updated_by_each_micro_batch_in_turn():
   batch = make_batch(accumulate=2)
   state, update = make_step(make_config(accumulate=2), Tiny(batch_norm=True))
@@ -220,9 +300,6 @@ def test_inputs_are_normalized_before_they_are_augmented():
   expected, expected_metrics = plain(start, {**batch, 'inputs': (batch['inputs'] - mean) / std + 1})
   assert_close(metrics, expected_metrics, rtol=1e-5)
   assert_close(state.params, expected.params, rtol=1e-5, atol=1e-6)
-
-
-NOISY = {'gaussian_noise': {'sigma': 0.5}, 'mixup': {'alpha': 0.4, 'probability': 0.5}}
 
 
 def test_one_seed_and_step_is_one_result_to_the_bit():

@@ -9,8 +9,6 @@ it out, and with glibc kept from returning it to the system. Writes front_end.md
 """
 
 import contextlib
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -27,8 +25,6 @@ flags.DEFINE_integer('rounds', 15, 'Runs of each library.', lower_bound=9)
 flags.DEFINE_integer('clips', 16, 'Clips in a run.')
 flags.DEFINE_integer('seconds', 30, 'Length of a clip.')
 
-_ROOT = Path(__file__).parents[2]
-_KEEP_MEMORY = 'glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=9000000000000'
 _NAMES = {
   'musicjax': 'musicjax',
   'librosa': 'librosa, one thread',
@@ -40,31 +36,15 @@ _NAMES = {
 
 def measure(subjects: list[str], folder: str, tunables: str) -> dict[str, np.ndarray]:
   """Returns [rounds] seconds of each subject, musicjax first."""
-  environment = os.environ | {'PYTHONPATH': str(_ROOT), 'GLIBC_TUNABLES': tunables}
-  seconds = {subject: [] for subject in subjects}
   with contextlib.ExitStack() as stack:
     workers = {}
     for subject in subjects:
-      python = FLAGS.torch_python if subject.startswith('torch') else sys.executable
-      workers[subject] = worker = stack.enter_context(
-        subprocess.Popen(
-          [python, front_end_worker.__file__, subject, folder],
-          stdin=subprocess.PIPE,
-          stdout=subprocess.PIPE,
-          text=True,
-          env=environment,
-        )
-      )
-      if worker.stdout.readline() != 'ready\n':
+      python = FLAGS.torch_python if subject.startswith('torch') else None
+      command = [front_end_worker.__file__, subject, folder]
+      workers[subject] = stack.enter_context(machine.worker(command, tunables, python))
+      if workers[subject].stdout.readline() != 'ready\n':
         sys.exit(f'{subject}: the worker ended before it was ready')
-    for number in range(FLAGS.rounds):
-      for subject in subjects if number % 2 else reversed(subjects):
-        worker = workers[subject]
-        worker.stdin.write('run\n')
-        worker.stdin.flush()
-        seconds[subject].append(float(worker.stdout.readline()))
-      print(f'round {number + 1}/{FLAGS.rounds}', end='\r', flush=True)
-  return {subject: np.array(measured) for subject, measured in seconds.items()}
+    return machine.rounds(workers, FLAGS.rounds)
 
 
 def check(subjects: list[str], folder: str) -> None:
@@ -87,7 +67,7 @@ def main(argv):
   with tempfile.TemporaryDirectory() as folder:
     np.save(Path(folder, 'clips.npy'), clips)
     np.save(Path(folder, 'basis.npy'), LogMel(**settings).mel_basis)
-    for memory, tunables in [('as glibc has it', ''), ('kept', _KEEP_MEMORY)]:
+    for memory, tunables in machine.MEMORY.items():
       seconds = measure(subjects, folder, tunables)
       check(subjects, folder)
       for subject in subjects:
@@ -101,7 +81,7 @@ def main(argv):
     'Log-mel spectrograms on CPU',
     f'`python -m experiments.benchmarks.front_end{torch}`: {FLAGS.clips} clips of '
     f'{FLAGS.seconds} s at 22,050 Hz, n_fft 2048, hop 512, 128 bands, medians of {FLAGS.rounds} '
-    f'rounds; {described}. Memory kept: `GLIBC_TUNABLES={_KEEP_MEMORY}`.',
+    f'rounds; {described}. Memory kept: `GLIBC_TUNABLES={machine.MEMORY["kept"]}`.',
     rows,
   )
 

@@ -1,11 +1,47 @@
-"""The machine a benchmark runs on: its cores, what they can do at most, and tables of results."""
+"""What benchmarks share: the machine and its ceilings, workers run in rounds, tables of results."""
 
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+
+_ROOT = Path(__file__).parents[2]
+# How glibc treats memory that is freed -> $GLIBC_TUNABLES.
+MEMORY = {
+  'as glibc has it': '',
+  'kept': 'glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=9000000000000',
+}
+
+
+def worker(command: list[str], tunables: str, python: str | None = None) -> subprocess.Popen:
+  """Starts a Python program that talks over its pipes; of this Python, where no other is named."""
+  environment = os.environ | {'PYTHONPATH': str(_ROOT), 'GLIBC_TUNABLES': tunables}
+  return subprocess.Popen(
+    [python or sys.executable, *command],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+    env=environment,
+  )
+
+
+def rounds(workers: Mapping[str, subprocess.Popen], number: int) -> dict[str, np.ndarray]:
+  """Has each worker time one run a round, every other round in reverse: [rounds] seconds of each.
+
+  A worker runs for every line it gets, and answers with its seconds; the others wait meanwhile.
+  """
+  seconds = {name: [] for name in workers}
+  for i in range(number):
+    for name in workers if i % 2 else reversed(workers):
+      workers[name].stdin.write('run\n')
+      workers[name].stdin.flush()
+      seconds[name].append(float(workers[name].stdout.readline()))
+    print(f'round {i + 1}/{number}', end='\r', flush=True)
+  return {name: np.array(measured) for name, measured in seconds.items()}
 
 
 def describe() -> str:

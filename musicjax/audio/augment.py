@@ -1,12 +1,15 @@
 """Augmentation on device, a micro-batch at a time: pure functions of (key, batch) to a batch.
 
 They are applied in the order in which they stand in this file, which is that of `AUGMENTS`, and not
-in the order of the config: examples are mixed first, so that noise keeps its sigma, and masked
-last, so that what is masked holds nothing. A new one is a function here and its name in `AUGMENTS`;
+in the order of the config: examples are cut, shifted and scaled each by itself, then mixed, then
+noise is added, which so keeps its sigma, and masked last, so that what is masked holds nothing.
+A new one is a function here and its name in `AUGMENTS`;
 its keyword arguments are config fields. Each draws from a key of its own, derived from its name:
 switching one on leaves what the others draw as it was.
 
-A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`.
+A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`,
+where it has them with `weights` `[batch]`, which are mixed as the labels are. Inputs may be
+waveforms, `[batch, samples]`: what is said of frames holds for samples then.
 """
 
 import inspect
@@ -22,11 +25,80 @@ from musicjax.fields import check_fields, check_name
 Batch = dict[str, jax.Array]
 
 
+def random_crop(key: jax.Array, batch: Batch, *, frames: int) -> Batch:
+  """Takes a span of each example's valid frames, its start uniform among those where it fits.
+
+  The inputs become `[batch, frames, ...]`; a shorter example keeps all it has, and its padding.
+  Where nothing must see the rest of an example, `config.crop_frames` cuts it before it gets here.
+
+  Args:
+    key: random key.
+    batch: the micro-batch; see the module.
+    frames: that are left of each example; of a waveform, samples.
+  """
+  inputs, lengths = batch['inputs'], batch['lengths']
+  frames = min(frames, inputs.shape[1])
+  start = jax.random.randint(key, lengths.shape, 0, jnp.maximum(lengths - frames, 0) + 1)
+  cut = jax.vmap(lambda x, first: jax.lax.dynamic_slice_in_dim(x, first, frames))
+  return batch | {'inputs': cut(inputs, start), 'lengths': jnp.minimum(lengths, frames)}
+
+
+def time_shift(
+  key: jax.Array, batch: Batch, *, max_share: float, wrap: bool = True, probability: float = 1.0
+) -> Batch:
+  """Moves each example's valid frames to later or to earlier times.
+
+  The shift is uniform in `+-max_share` of the example's own length, in whole frames.
+
+  Args:
+    key: random key.
+    batch: the micro-batch; see the module.
+    max_share: of the length that is the largest shift.
+    wrap: what leaves at one end comes in at the other; else zeros do.
+    probability: that an example is shifted at all.
+  """
+  shift_key, chance_key = jax.random.split(key)
+  inputs, lengths = batch['inputs'], batch['lengths']
+  most = jnp.floor(max_share * lengths).astype(lengths.dtype)
+  shift = jax.random.randint(shift_key, lengths.shape, -most, most + 1, lengths.dtype)
+  shift = jnp.where(jax.random.bernoulli(chance_key, probability, lengths.shape), shift, 0)
+
+  place = jnp.arange(inputs.shape[1])
+  source = place - shift[:, None]  # [batch, time]
+  valid = place < lengths[:, None]
+  source = jnp.where(valid, source % lengths[:, None], place)
+  shifted = jax.vmap(lambda x, at: x[at])(inputs, source)
+  if not wrap:
+    stayed = _frames(batch, shift, lengths + shift) | ~_frames(batch, 0, lengths)
+    shifted = jnp.where(stayed, shifted, 0.0)
+  return batch | {'inputs': shifted}
+
+
+def gain(key: jax.Array, batch: Batch, *, max_db: float, probability: float = 1.0) -> Batch:
+  """Makes waveforms, or spectrograms of amplitude, louder or quieter.
+
+  The factor is `10^(g / 20)`, g uniform in `+-max_db` an example. Nothing is clipped. For decibels
+  there is `brightness_contrast`.
+
+  Args:
+    key: random key.
+    batch: the micro-batch; see the module.
+    max_db: the largest change, in decibels.
+    probability: that an example is changed at all.
+  """
+  gain_key, chance_key = jax.random.split(key)
+  inputs, size = batch['inputs'], batch['lengths'].shape
+  decibels = jax.random.uniform(gain_key, size, inputs.dtype, -max_db, max_db)
+  decibels = jnp.where(jax.random.bernoulli(chance_key, probability, size), decibels, 0.0)
+  factor = (10.0 ** (decibels / 20)).reshape(size + (1,) * (inputs.ndim - 1))
+  return batch | {'inputs': jnp.where(_frames(batch, 0, batch['lengths']), factor * inputs, inputs)}
+
+
 def mixup(key: jax.Array, batch: Batch, *, alpha: float, probability: float = 1.0) -> Batch:
   """Adds another example of the micro-batch, frame by frame (Zhang et al. 2018).
 
-  Inputs and labels become `w x + (1 - w) partner`, w from Beta(alpha, alpha) an example. The result
-  is as long as the longer of the two; beyond its end the shorter one contributes zeros.
+  Inputs, labels and weights become `w x + (1 - w) partner`, w from Beta(alpha, alpha) an example.
+  The result is as long as the longer of the two; beyond its end the shorter one contributes zeros.
 
   Args:
     key: random key.
@@ -40,11 +112,11 @@ def mixup(key: jax.Array, batch: Batch, *, alpha: float, probability: float = 1.
   mixed = jax.random.bernoulli(chance_key, probability, size)
   own = jnp.where(mixed, jax.random.beta(weight_key, alpha, alpha, size), 1.0)
 
-  lengths, labels = batch['lengths'], batch['labels']
+  lengths = batch['lengths']
   inputs = jnp.where(_frames(batch, 0, lengths), batch['inputs'], 0.0)
   return batch | {
+    **_mix_targets(own, batch, partner),
     'inputs': _blend(own, inputs, inputs[partner]),
-    'labels': _blend(own, labels, labels[partner]),
     'lengths': jnp.where(mixed, jnp.maximum(lengths, lengths[partner]), lengths),
   }
 
@@ -53,7 +125,7 @@ def cutmix_time(key: jax.Array, batch: Batch, *, alpha: float, probability: floa
   """Replaces a span of frames by the same span of another example (Yun et al. 2019, over time).
 
   The span lies where both are valid, and takes a share from Beta(alpha, alpha) of those frames.
-  Labels are mixed by the share of the example's valid frames that come from each.
+  Labels and weights are mixed by the share of the example's valid frames that come from each.
 
   Args:
     key: random key.
@@ -67,13 +139,13 @@ def cutmix_time(key: jax.Array, batch: Batch, *, alpha: float, probability: floa
   cut = jax.random.bernoulli(chance_key, probability, size)
   share = jnp.where(cut, jax.random.beta(share_key, alpha, alpha, size), 0.0)
 
-  inputs, lengths, labels = batch['inputs'], batch['lengths'], batch['labels']
+  inputs, lengths = batch['inputs'], batch['lengths']
   common = jnp.minimum(lengths, lengths[partner])
   span = jnp.round(share * common).astype(lengths.dtype)
   start = jax.random.randint(start_key, size, 0, common - span + 1, lengths.dtype)
   return batch | {
+    **_mix_targets(1 - span / lengths, batch, partner),
     'inputs': jnp.where(_frames(batch, start, start + span), inputs[partner], inputs),
-    'labels': _blend(1 - span / lengths, labels, labels[partner]),
   }
 
 
@@ -205,6 +277,9 @@ def random_erasing(
 AUGMENTS = {
   augment.__name__: augment
   for augment in (
+    random_crop,
+    time_shift,
+    gain,
     mixup,
     cutmix_time,
     brightness_contrast,
@@ -284,6 +359,12 @@ def _fill(batch: Batch, masked: jax.Array, fill: str, name: str) -> Batch:
   value = _valid_mean(batch) if fill == 'mean' else 0.0
   masked &= _frames(batch, 0, batch['lengths'])
   return batch | {'inputs': jnp.where(masked, value, batch['inputs'])}
+
+
+def _mix_targets(own: jax.Array, batch: Batch, partner: jax.Array) -> Batch:
+  """Labels and weights where each example keeps the share `own` `[batch]` of itself."""
+  targets = {name: batch[name] for name in ('labels', 'weights') if name in batch}
+  return {name: _blend(own, x, x[partner]) for name, x in targets.items()}
 
 
 def _blend(own: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:

@@ -24,7 +24,7 @@ import tqdm
 from array_record.python import array_record_data_source
 from tensorflow_datasets.core import dataset_builder
 
-from musicjax.data import builders, splits, workers
+from musicjax.data import builders, examples, splits, workers
 from musicjax.data.prepared import Index, Prepared, frame_bytes_of, open_folder, sizes
 from musicjax.data.source import Source
 from musicjax.errors import DataError, told_of_full_disk
@@ -105,6 +105,8 @@ def dataset_name(source: Source, config) -> str:
     contents['official_splits'] = source.official_splits.tolist()
   if source.left_out:
     contents['left_out'] = source.left_out
+  if source.weights is not None:
+    contents['weights'] = source.weights.tolist()
   digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
   return f'{source.name}-{source.preparation}-{digest[:12]}'
 
@@ -143,7 +145,12 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     return tfds.core.DatasetInfo(
       builder=self,
       description='Made by musicjax from raw files.',
-      features=example_features(source.input_shape, source.input_dtype, len(source.label_names)),
+      features=examples.features(
+        source.input_shape,
+        source.input_dtype,
+        len(source.label_names),
+        weighted=source.weights is not None,
+      ),
     )
 
   def download_and_prepare(self) -> None:
@@ -226,23 +233,6 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     return [Path(path) for name in names if name in in_splits for path in in_splits[name].filepaths]
 
 
-def example_features(
-  input_shape: tuple[int | None, ...], input_dtype: str, num_classes: int
-) -> tfds.features.FeaturesDict:
-  """What a record holds."""
-  return tfds.features.FeaturesDict(
-    {
-      'id': tfds.features.Text(),
-      'track': tfds.features.Text(),
-      # Without an encoding TFDS stores arrays as lists of numbers: large and slow.
-      'inputs': tfds.features.Tensor(
-        shape=input_shape, dtype=np.dtype(input_dtype), encoding='bytes'
-      ),
-      'labels': tfds.features.Tensor(shape=(num_classes,), dtype=np.uint8, encoding='bytes'),
-    }
-  )
-
-
 def _plan_shards(
   source: Source, rows: np.ndarray, template: tfds.core.ShardedFileTemplate
 ) -> list[workers.Shard]:
@@ -255,6 +245,7 @@ def _plan_shards(
       ids=source.ids[part].tolist(),
       keys=[source.keys[row] for row in part],
       labels=source.labels[part].astype(np.uint8),
+      weights=None if source.weights is None else source.weights[part].tolist(),
     )
     for part, path in zip(parts, template.sharded_filepaths(len(parts)), strict=True)
   ]
@@ -289,7 +280,7 @@ def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
   columns = {'id': [], 'track': [], 'length': [], 'labels': []}
   reader = array_record_data_source.ArrayRecordDataSource(list(map(os.fspath, paths)))
   for start in range(0, len(reader), 256):
-    batch = parse_records(
+    batch = examples.parse(
       tf.constant(reader.__getitems__(range(start, min(start + 256, len(reader)))))
     )
     columns['id'].append(batch['id'].numpy().astype(str))
@@ -305,14 +296,6 @@ def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
     positions=order.astype(np.int64),
     lengths=columns['length'][order].astype(np.int32),
     labels=columns['labels'][order],
-  )
-
-
-def parse_records(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-  """Splits serialised examples [batch] into `id`, `track`, and the bytes of `inputs`, `labels`."""
-  feature = tf.io.FixedLenFeature([], tf.string)
-  return tf.io.parse_example(
-    serialized, {name: feature for name in ('id', 'track', 'inputs', 'labels')}
   )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from musicjax.data import array_records, splits
+from musicjax.data import array_records, examples, splits
 from musicjax.data.prepared import Index, Prepared
 from musicjax.errors import ConfigError
 
@@ -156,7 +156,7 @@ def tf_batches(
 
   Yields:
     `inputs` [..., time, ...] float32, `lengths` [...] int32, `labels` [..., classes] float32,
-    `index` [...] int32 (-1 for padding rows).
+    `weights` [...] float32 (1 where examples have none), `index` [...] int32 (-1 for padding rows).
   """
   index, frame_bytes = prepared.index, prepared.frame_bytes
   num_classes = index.labels.shape[1]
@@ -176,12 +176,13 @@ def tf_batches(
       np.int32(time),
     )
 
+  @tf.autograph.experimental.do_not_convert  # It holds no Python that depends on tensors.
   def batch(step):
     records, rows, starts, lengths, time = tf.numpy_function(
       read, [step], [tf.string, tf.int32, tf.int32, tf.int32, tf.int32], stateful=False
     )
     shape = tf.shape(rows)
-    parsed = array_records.parse_records(records)
+    parsed = examples.parse(records)
     # Cropping and padding happen on the bytes, for the whole batch at once.
     frames = tf.strings.substr(
       parsed['inputs'],
@@ -197,6 +198,7 @@ def tf_batches(
       ),
       'lengths': lengths,
       'labels': tf.cast(tf.reshape(labels, tf.concat([shape, [num_classes]], 0)), tf.float32),
+      'weights': tf.reshape(tf.io.decode_raw(parsed['weight'], tf.float32, fixed_length=4), shape),
       'index': rows,
     }
 
@@ -223,7 +225,7 @@ def batch_at(config, step: int) -> Batch:
 def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
   """Reads one planned batch example by example, decoded by TFDS itself."""
   features = tfds.features.FeaturesDict.from_config(str(prepared.directory))
-  examples = []
+  read = []
   for row, start, length in zip(
     plan.rows.ravel(), plan.starts.ravel(), plan.lengths.ravel(), strict=True
   ):
@@ -232,12 +234,13 @@ def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
     frames = example['inputs'][start : start + length].astype(np.float32)
     inputs = np.zeros((plan.time, *frames.shape[1:]), np.float32)
     inputs[:length] = frames
-    examples.append((inputs, example['labels'].astype(np.float32)))
-  inputs, labels = map(np.stack, zip(*examples, strict=True))
+    read.append((inputs, example['labels'].astype(np.float32), example.get('weight', 1.0)))
+  inputs, labels, weights = map(np.stack, zip(*read, strict=True))
   return {
     'inputs': inputs.reshape(*plan.rows.shape, *inputs.shape[1:]),
     'lengths': plan.lengths.astype(np.int32),
     'labels': labels.reshape(*plan.rows.shape, -1),
+    'weights': weights.reshape(plan.rows.shape).astype(np.float32),
     'index': plan.rows.astype(np.int32),
   }
 

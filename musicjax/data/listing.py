@@ -5,8 +5,9 @@ Fields of `config.dataset`, beside those of the dataset:
   pattern    regular expression, found in a file's path below the folder; its named groups `fold`
              and `group` are the official fold and what must not be split
   table      a CSV or Parquet file instead of sub-folders, with the columns `path,tags` and, where
-             wanted, `group`, `fold` and `split`: paths are below the folder, several tags are
-             joined by bars or commas (in Parquet also lists), an empty cell is no group or no fold
+             wanted, `group`, `fold`, `split` and `weight` (of a file in the training loss, 0 or
+             more): paths are below the folder, several tags are joined by bars or commas (in
+             Parquet also lists), an empty cell is no group, no fold or weight 1
   label_map  a JSON object {raw: label, ...} or a CSV file `raw,label` that turns raw labels into
              those to learn: several, in a list or joined by bars, or none (null, empty). `*` stands
              for all others; without it each must be there. A track that loses all its labels is
@@ -29,7 +30,7 @@ from musicjax.data.source import readable_name, walk_files
 from musicjax.errors import ConfigError, DataError, quoted
 
 FIELDS = ('pattern', 'table', 'label_map')  # of `config.dataset`
-COLUMNS = ('group', 'fold', 'split')  # That a table may have.
+COLUMNS = ('group', 'fold', 'split', 'weight')  # That a table may have.
 # Of a file below the folder: parts that are none of '', '.', '..', joined by slashes.
 _PART = r'(?!\.{0,2}(?:/|$))[^/\x00-\x1f\x7f]+'
 _NAME = re.compile(f'{_PART}(?:/{_PART})*')
@@ -47,6 +48,7 @@ class Track(NamedTuple):
     group: what must not be split; where unknown, a track is its own.
     fold: its official fold.
     split: of `splits.SPLITS`, where it is official.
+    weight: of its examples in the training loss.
   """
 
   name: str
@@ -55,6 +57,7 @@ class Track(NamedTuple):
   group: str = ''
   fold: str = ''
   split: str = ''
+  weight: float = 1.0
 
 
 def read(config: ConfigDict, extensions: Sequence[str]) -> list[Track]:
@@ -68,7 +71,7 @@ def read(config: ConfigDict, extensions: Sequence[str]) -> list[Track]:
 
 
 def describe(tracks: Sequence[Track], config: ConfigDict) -> dict[str, Any]:
-  """Returns what a `Source` says of these tracks: ids, keys, groups, labels, folds and splits.
+  """Returns what a `Source` says of these tracks: ids, labels, groups, folds, weights, ...
 
   Raises:
     ConfigError: the pattern is none, or there are other folds than `config.num_folds`.
@@ -88,6 +91,7 @@ def describe(tracks: Sequence[Track], config: ConfigDict) -> dict[str, Any]:
   tracks = sorted(tracks, key=lambda track: track.name)
   label_names = sorted(set().union(*(track.tags for track in tracks)))
   folds, official = [t.fold for t in tracks], [t.split for t in tracks]
+  weights = np.array([track.weight for track in tracks], np.float32)
   return {
     'ids': np.array([track.name for track in tracks]),
     'keys': [track.key for track in tracks],
@@ -96,6 +100,7 @@ def describe(tracks: Sequence[Track], config: ConfigDict) -> dict[str, Any]:
     'label_names': tuple(label_names),
     'official_folds': _number_folds(folds, config.num_folds) if any(folds) else None,
     'official_splits': np.array(official) if any(official) else None,
+    'weights': None if (weights == 1).all() else weights,
     'left_out': tuple(left_out),
   }
 
@@ -148,25 +153,38 @@ def make_track(
     cells: of `COLUMNS`.
 
   Raises:
-    DataError: a cell is a list, or its split is none, or stands beside a fold.
+    DataError: a cell is a list, its split is none or stands beside a fold, its weight is none.
   """
   for column, cell in zip(COLUMNS, cells, strict=True):
     if not isinstance(cell, str):
       raise DataError(f'{path}: {place}: {column}: expected text, found {quoted(list(cell))}')
-  group, fold, split = (cell.strip() for cell in cells)
+  group, fold, split, weight = (cell.strip() for cell in cells)
   if split and split not in splits.SPLITS:
     raise DataError(
       f'{path}: {place}: split: expected {", ".join(splits.SPLITS)}, found {quoted(split)}'
     )
   if split in ('validation', 'test') and fold:
     raise DataError(f'{path}: {place}: fold: expected none in {split}, found {quoted(fold)}')
-  return Track(name, frozenset(filter(None, map(str.strip, tags))), key, group, fold, split)
+  tags = frozenset(filter(None, map(str.strip, tags)))
+  return Track(name, tags, key, group, fold, split, _weight(path, place, weight))
+
+
+def _weight(path: Path, place: str, cell: str) -> float:
+  try:
+    weight = float(cell or 1)
+  except ValueError:
+    weight = -1.0
+  if not 0 <= weight <= 1e6:  # Nor NaN. The weights of a step have a sum.
+    raise DataError(f'{path}: {place}: weight: expected a number in 0..1e6, found {quoted(cell)}')
+  return weight
 
 
 def check_rows(path: Path, column: str, tracks: Sequence[Track]) -> None:
-  """Raises DataError where no track of a table has a tag, or only some have a split."""
+  """Raises DataError where no track of a table has a tag or a weight, or only some have a split."""
   if not any(track.tags for track in tracks):
     raise DataError(f'{path}: {column}: expected at least one tag, found none')
+  if not any(track.weight for track in tracks):
+    raise DataError(f'{path}: weight: expected at least one above 0, found none')
   without = [track.name for track in tracks if not track.split]
   if without and len(without) < len(tracks):
     raise DataError(

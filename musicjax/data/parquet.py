@@ -20,7 +20,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 def read(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> tables.Rows:
-  """As `tables.read`. Whole numbers stand for their digits, nulls and NaN for empty cells.
+  """As `tables.read`. Numbers stand for their digits, nulls and NaN for empty cells.
 
   Raises:
     DataError: the file is no Parquet table with these columns, has no rows, or a cell holds
@@ -49,7 +49,7 @@ def _cell(path: Path, name: str, row: int, value: Any) -> tables.Cell:
     return ''
   if isinstance(value, float) and value.is_integer():  # A whole number beside missing ones.
     value = int(value)
-  if isinstance(value, bool) or not isinstance(value, str | int):
+  if isinstance(value, bool) or not isinstance(value, str | int | float):
     raise DataError(f'{path}: row {row}: {name}: expected text, found {quoted(value)}')
   return str(value)
 

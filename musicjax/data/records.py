@@ -2,6 +2,23 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
+
+def make_record(
+  identity: str, track: str, inputs: np.ndarray, labels: np.ndarray, weight: float | None = None
+) -> bytes:
+  """Returns an example as `musicjax.data.examples` reads it, without a weight if it has none."""
+  features = {
+    'id': identity.encode(),
+    'track': track.encode(),
+    'inputs': inputs.tobytes(),
+    'labels': labels.tobytes(),
+  }
+  if weight is not None:
+    features['weight'] = np.float32(weight).tobytes()
+  return serialize_example(features)
+
 
 def serialize_example(features: Mapping[str, bytes]) -> bytes:
   """A `tf.train.Example` of a byte string a feature, its features in order of name.

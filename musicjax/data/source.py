@@ -45,6 +45,7 @@ class Source:
     official_splits: [n] `train`, `validation` or `test`, that come with the data and win; None
       where there are none.
     left_out: (id, reason) of tracks that are on purpose not among the ids.
+    weights: [n] float32 of examples in the training loss, 0 or more; None where all count alike.
     sliced: an id stands for a track of several examples, its slices, along a leading axis of what
       `features` (`decode`, where there are none) returns.
   """
@@ -65,6 +66,7 @@ class Source:
   official_folds: np.ndarray | None = None
   official_splits: np.ndarray | None = None
   left_out: tuple[tuple[str, str], ...] = ()
+  weights: np.ndarray | None = None
   sliced: bool = False
 
 

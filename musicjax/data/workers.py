@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from array_record.python import array_record_module
 
-from musicjax.data.records import serialize_example
+from musicjax.data.records import make_record
 from musicjax.data.source import FEATURE_BATCH, FEATURE_BYTES
 from musicjax.errors import DataError, StorageError, told_of_full_disk
 
@@ -53,12 +53,13 @@ class Reader:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-  """What a file is to hold: ids, keys and labels [examples, classes] uint8 of its examples."""
+  """What a file is to hold: ids, keys, labels [examples, classes] uint8, weights of examples."""
 
   path: Path
   ids: Sequence[str]
   keys: Sequence[Any]
   labels: np.ndarray
+  weights: Sequence[float] | None = None
 
   def name(self, position: int) -> str:
     """Of an example, for people: its file where it has one."""
@@ -290,12 +291,8 @@ def _write_shard(
       ids = [f'{track}#{n:04d}' for n in range(len(array))] if reader.sliced else [track]
       for identity, one in zip(ids, array if reader.sliced else [array], strict=True):
         _check(one, reader, shard.name(position))
-        record = serialize_example({
-          'id': identity.encode(),
-          'track': track.encode(),
-          'inputs': one.tobytes(),
-          'labels': shard.labels[position].tobytes(),
-        })  # fmt: skip
+        weight = None if shard.weights is None else shard.weights[position]
+        record = make_record(identity, track, one, shard.labels[position], weight)
         with refused():
           writer.write(record)
         num_records, num_bytes = num_records + 1, num_bytes + len(record)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from musicjax.errors import ConfigError
 from musicjax.models import layers
+from musicjax.models.dropout import Dropout
 
 
 class AttentionTransformer(nn.Module):
@@ -62,7 +63,7 @@ class AttentionTransformer(nn.Module):
 
     x = layers.layer_norm(x, self.dtype, 'input_norm')
     x = layers.dense(x, self.width, self.dtype, 'project')  # -> [batch, tokens, width]
-    x = nn.Dropout(self.dropout)(x, deterministic=not train)
+    x = Dropout(self.dropout)(x, train)
 
     for i in range(self.num_layers):
       x = layers.TransformerEncoderLayer(
@@ -78,7 +79,7 @@ class AttentionTransformer(nn.Module):
 
     attended = layers.AttentionPool(self.num_heads, self.dtype, name='pool')(x, mask)
     x = jnp.concatenate([attended, layers.masked_max(x, mask)], axis=-1)  # -> [batch, 2 * width]
-    x = nn.Dropout(self.head_dropout)(x, deterministic=not train)
+    x = Dropout(self.head_dropout)(x, train)
     return layers.dense(x, self.num_classes, jnp.float32, 'logits')  # -> [batch, num_classes]
 
 

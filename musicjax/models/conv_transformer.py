@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from musicjax.errors import ConfigError
 from musicjax.models import layers
+from musicjax.models.dropout import Dropout
 
 
 class ConvTransformer(nn.Module):
@@ -77,7 +78,7 @@ class ConvTransformer(nn.Module):
       pooled.append(layers.masked_max(y, mask))  # -> [batch, width]
     x = jnp.concatenate(pooled, axis=-1)  # -> [batch, branches * width]
 
-    x = nn.Dropout(self.head_dropout)(x, deterministic=not train)
+    x = Dropout(self.head_dropout)(x, train)
     for i in range(2):
       x = nn.relu(layers.dense(x, self.head_dim, self.dtype, f'head_{i}'))
       x = layers.BatchNorm(dtype=self.dtype, name=f'head_norm_{i}')(x, not train)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields
+from musicjax.models.dropout import Dropout
 
 # Uniform on +-1/sqrt(fan_in): PyTorch's Linear and Conv, kernels and biases alike.
 uniform_kernel = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -329,7 +330,7 @@ class SelfAttention(nn.Module):
     query = query / (width // self.num_heads) ** 0.5
     scores = jnp.einsum('bqhd,bkhd->bhqk', query, key, preferred_element_type=jnp.float32)
     weights = masked_softmax(scores, mask[:, None, None, :], axis=-1).astype(self.dtype)
-    weights = nn.Dropout(self.dropout)(weights, deterministic=not train)
+    weights = Dropout(self.dropout)(weights, train)
     x = jnp.einsum('bhqk,bkhd->bqhd', weights, value).reshape(batch, time, width)
     return nn.Dense(width, dtype=self.dtype, kernel_init=uniform_kernel, name='out_proj')(x)
 
@@ -356,7 +357,7 @@ class TransformerEncoderLayer(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
     def drop(x):
-      return nn.Dropout(self.dropout)(x, deterministic=not train)
+      return Dropout(self.dropout)(x, train)
 
     def attend(x):
       attention = SelfAttention(

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from musicjax.models import layers
+from musicjax.models.dropout import Dropout
 
 
 class ShortChunkCNN(nn.Module):
@@ -62,7 +63,7 @@ class ShortChunkCNN(nn.Module):
     x = jnp.concatenate([loudest, mean], axis=-1)  # -> [batch, 2 * width]
     x = layers.dense(x, self.head_dim, self.dtype, 'head')  # -> [batch, head_dim]
     x = nn.relu(layers.BatchNorm(dtype=self.dtype, name='head_norm')(x, not train))
-    x = nn.Dropout(self.head_dropout)(x, deterministic=not train)
+    x = Dropout(self.head_dropout)(x, train)
     return layers.dense(x, self.num_classes, jnp.float32, 'logits')  # -> [batch, num_classes]
 
 

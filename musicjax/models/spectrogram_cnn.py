@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from musicjax.models import layers
+from musicjax.models.dropout import Dropout
 
 
 class SpectrogramCNN(nn.Module):
@@ -67,12 +68,12 @@ class SpectrogramCNN(nn.Module):
         x = ChannelAttention(dtype=self.dtype, name=f'block_{b}_channel')(x)
         x = SpatialAttention(dtype=self.dtype, name=f'block_{b}_spatial')(x)
       x = layers.max_pool(x, self.pool)  # -> [batch, time // pool, mel // pool, width]
-      x = nn.Dropout(self.dropout)(x, deterministic=not train)
+      x = Dropout(self.dropout)(x, train)
 
     x = x.mean(axis=(1, 2))  # -> [batch, width]
     x = layers.dense(x, self.head_dim, self.dtype, 'head')  # -> [batch, head_dim]
     x = nn.relu(layers.BatchNorm(dtype=self.dtype, name='head_norm')(x, not train))
-    x = nn.Dropout(self.dropout)(x, deterministic=not train)
+    x = Dropout(self.dropout)(x, train)
     return layers.dense(x, self.num_classes, jnp.float32, 'logits')  # -> [batch, num_classes]
 
 

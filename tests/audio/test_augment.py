@@ -61,6 +61,15 @@ def test_mixup_mixes_labels_with_the_weights_of_the_inputs(seed):
   assert len(partners) == SIZE  # A permutation: nobody is mixed in twice.
 
 
+@pytest.mark.parametrize('function', [mixup, cutmix_time])
+def test_mixing_mixes_weights_as_labels(function):
+  # Labels are one-hot: they hold the shares in which weights must be mixed.
+  weights = jnp.arange(1.0, SIZE + 1)
+  mixed = function(jax.random.key(0), make_batch() | {'weights': weights}, alpha=1.0)
+  np.testing.assert_allclose(mixed['weights'], mixed['labels'] @ weights, rtol=1e-6)
+  assert not np.allclose(mixed['weights'], weights)
+
+
 @pytest.mark.parametrize('seed', range(3))
 def test_cutmix_mixes_labels_by_the_share_of_frames(seed):
   batch = make_batch(2)
@@ -260,6 +269,126 @@ def test_probability_is_the_share_of_spectrograms_that_change(name):
     for after in (function(jax.random.key(seed), batch)['inputs'] for seed in range(40))
   ]
   assert abs(np.mean(changed) - 0.3) < 0.11  # Four standard errors of 320 draws.
+
+
+def make_clocks(*features):
+  """Inputs that tell whose frame they are, and which: 100 (example + 1) + frame; NaN as padding."""
+  batch = make_batch(*features)
+  frame = jnp.arange(TIME, dtype=jnp.float32).reshape(TIME, *(1 for _ in features))
+  return batch | {'inputs': 100 * batch['inputs'] + frame}
+
+
+# Waveforms, spectrograms.
+either = pytest.mark.parametrize('features', [(), (3,)])
+
+
+@either
+def test_a_random_crop_is_a_span_of_valid_frames_from_all_over(features):
+  batch, frames = make_clocks(*features), 4
+  function = jitted('random_crop', frames=frames)
+  starts = [set() for _ in LENGTHS]
+  for seed in range(60):
+    after = function(jax.random.key(seed), batch)
+    assert after['inputs'].shape == (SIZE, frames, *features)
+    np.testing.assert_array_equal(after['lengths'], np.minimum(LENGTHS, frames))
+    np.testing.assert_array_equal(after['labels'], batch['labels'])
+    for row, inputs in enumerate(np.asarray(after['inputs'])):
+      kept = min(frames, LENGTHS[row])
+      start = int(inputs[0].ravel()[0]) % 100
+      np.testing.assert_array_equal(inputs[:kept], batch['inputs'][row, start : start + kept])
+      assert np.isnan(inputs[kept:]).all()
+      starts[row].add(start)
+  # Sixty draws leave out one of 9 places about once in 120 examples: all but one are asked for.
+  for row, seen in enumerate(starts):
+    places = max(LENGTHS[row] - frames, 0) + 1
+    assert seen <= set(range(places))
+    assert len(seen) >= max(places - 1, 1)
+
+
+def test_a_crop_longer_than_the_inputs_changes_nothing():
+  batch = make_clocks(3)
+  after = jitted('random_crop', frames=TIME + 5)(jax.random.key(0), batch)
+  jax.tree.map(np.testing.assert_array_equal, after, batch)
+
+
+@either
+@pytest.mark.parametrize('wrap', [True, False])
+def test_a_time_shift_moves_valid_frames_by_at_most_its_share(features, wrap):
+  batch, share = make_clocks(*features), 0.5
+  function = jitted('time_shift', max_share=share, wrap=wrap)
+  shifts = [set() for _ in LENGTHS]
+  for seed in range(60):
+    after = function(jax.random.key(seed), batch)
+    for key in ('labels', 'lengths', 'index'):
+      np.testing.assert_array_equal(after[key], batch[key])
+    for row, length in enumerate(LENGTHS):
+      before, found = (np.asarray(b['inputs'][row]) for b in (batch, after))
+      assert np.isnan(found[length:]).all()  # Padding is left alone.
+      frames = found[:length].reshape(length, -1)
+      at = int(np.flatnonzero(frames[:, 0])[0])  # The first that is not filled with zero.
+      shift = at - int(frames[at, 0]) % 100
+      expected = np.roll(before[:length], shift, axis=0)
+      if not wrap:
+        expected[: max(shift, 0)] = 0
+        expected[length + min(shift, 0) :] = 0
+      np.testing.assert_array_equal(found[:length], expected)
+      shifts[row].add(shift % length)
+  for length, seen in zip(LENGTHS, shifts, strict=True):
+    most = int(share * length)
+    possible = {shift % length for shift in range(-most, most + 1)}
+    assert seen <= possible
+    assert len(seen) >= 0.8 * len(possible)
+
+
+@either
+def test_gain_is_one_factor_an_example_within_its_decibels(features):
+  batch = make_clocks(*features)
+  function = jitted('gain', max_db=6.0)
+  decibels = []
+  for seed in range(30):
+    after = function(jax.random.key(seed), batch)
+    for key in ('labels', 'lengths', 'index'):
+      np.testing.assert_array_equal(after[key], batch[key])
+    ratio = np.asarray(after['inputs'] / batch['inputs']).reshape(SIZE, TIME, -1)
+    for row, length in enumerate(LENGTHS):
+      np.testing.assert_allclose(ratio[row, :length], ratio[row, 0, 0], rtol=1e-6)
+      assert np.isnan(ratio[row, length:]).all()
+      decibels.append(20 * np.log10(ratio[row, 0, 0]))
+  # Uniform in +-6: the extremes of 240 draws, and four standard errors of their mean.
+  assert -6 <= min(decibels) < -5.5 < 5.5 < max(decibels) <= 6
+  assert abs(np.mean(decibels)) < 4 * 6 / 3**0.5 / 240**0.5
+
+
+@pytest.mark.parametrize(
+  ('name', 'fields'), [('gain', {'max_db': 6.0}), ('time_shift', {'max_share': 0.9})]
+)
+def test_probability_is_the_share_of_waveforms_that_change(name, fields):
+  batch = make_clocks() | {'lengths': jnp.full(SIZE, TIME)}
+  batch['inputs'] = 1 + jnp.arange(SIZE * TIME, dtype=jnp.float32).reshape(SIZE, TIME)
+  never = jitted(name, probability=0.0, **fields)(jax.random.key(0), batch)
+  np.testing.assert_array_equal(never['inputs'], batch['inputs'])
+  function = jitted(name, probability=0.3, **fields)
+  changed = [
+    (function(jax.random.key(seed), batch)['inputs'] != batch['inputs']).any(axis=1)
+    for seed in range(40)
+  ]
+  # Four standard errors of 320 draws; one shift of 21 is by 0.
+  assert abs(np.mean(changed) - 0.3) < 0.11
+
+
+def test_a_waveform_runs_through_all_that_waveforms_have():
+  chain = augment.create({
+    'gain': {'max_db': 6.0},
+    'gaussian_noise': {'sigma': 0.1},
+    'mixup': {'alpha': 1.0},
+    'random_crop': {'frames': 6},
+    'time_shift': {'max_share': 0.3},
+  })  # fmt: skip
+  after = jax.jit(chain)(jax.random.key(0), make_clocks())
+  assert after['inputs'].shape == (SIZE, 6)
+  valid = np.arange(6) < np.asarray(after['lengths'])[:, None]
+  assert np.isfinite(np.asarray(after['inputs'])[valid]).all()
+  np.testing.assert_allclose(after['labels'].sum(axis=1), 1, rtol=1e-6)
 
 
 def test_same_key_same_result_and_another_key_another():

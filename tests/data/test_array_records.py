@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import os
 import shutil
@@ -8,6 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from musicjax.data import array_records
+from musicjax.data.builders import yandex
 from musicjax.errors import DataError
 from tests.conftest import make_config, write_yandex_folder
 
@@ -83,6 +85,16 @@ def _first_track(folder):
 
 
 CHANGES = [change_file, touch_file, change_label, drop_track, name_tags]
+
+
+def test_other_weights_lead_to_another_dataset(folder, tmp_path):
+  config = make_config(folder, tmp_path / 'prepared')
+  plain = yandex.load(config)
+  weighted = [
+    dataclasses.replace(plain, weights=np.full(len(plain.ids), weight)) for weight in (0.5, 0.25)
+  ]
+  names = [array_records._dataset_name(source, config) for source in (plain, *weighted)]
+  assert len(set(names)) == 3
 
 
 @pytest.mark.parametrize('change', CHANGES, ids=lambda change: change.__name__)

@@ -39,6 +39,7 @@ def test_batch_at_equals_the_tf_data_path_over_epoch_boundaries(config):
   batches, *_ = train_batches(config, range(9))
   for step, batch in enumerate(batches):
     assert_equal_batches(batch, input_pipeline.batch_at(config, step))
+    assert (batch['weights'] == 1).all()  # The dataset has none.
 
 
 def test_a_later_start_yields_the_same_batches(config):

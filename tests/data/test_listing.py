@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from configs import spectrogram_cnn
-from musicjax.data import array_records, input_pipeline, listing
+from musicjax.data import array_records, examples, input_pipeline, listing
 from musicjax.data.builders import audio
 from musicjax.errors import DataError
 from tests.conftest import write_audio_folder
@@ -38,8 +38,8 @@ def write_parquet(folder, name='tags.parquet', **columns):
 def test_a_parquet_table_says_what_a_csv_table_says(tmp_path):
   csv = write_csv(
     tmp_path,
-    'path,tags,group,fold\nx/2.wav,"a, b",7,9\nx/1.wav,b|c d,7,9\n3.wav,,,10\n4.wav,a,,\n'
-    '5.wav,a,,11\n',
+    'path,tags,group,fold,weight\nx/2.wav,"a, b",7,9,0.5\nx/1.wav,b|c d,7,9,1\n3.wav,,,10,\n'
+    '4.wav,a,,,2\n5.wav,a,,11,0\n',
   )
   parquet = write_parquet(
     tmp_path,
@@ -48,10 +48,12 @@ def test_a_parquet_table_says_what_a_csv_table_says(tmp_path):
     tags=['a, b', 'b|c d', None, 'a', 'a'],
     group=[7, 7, None, None, None],  # Pandas makes floats of them.
     fold=['9', '9', '10', '', '11'],
+    weight=[0.5, 1, None, 2, 0],
   )
   expected = describe(tmp_path, csv, num_folds=3)
   assert expected['official_folds'].tolist() == [1, -1, 2, 0, 0]
   assert expected['groups'].tolist() == ['3.wav', '4.wav', '5.wav', '7', '7']
+  assert expected['weights'].tolist() == [1, 2, 0, 1, 0.5]
   np.testing.assert_equal(describe(tmp_path, parquet, num_folds=3), expected)
 
 
@@ -71,7 +73,7 @@ GOOD = {'path': ['1.wav', '2.wav'], 'tags': ['a', 'b']}
   [
     ({'path': ['1.wav']}, r"expected columns \['path', 'tags'\]"),
     ({'path': [], 'tags': []}, 'expected at least one row'),
-    ({**GOOD, 'tags': [1.5, 2.5]}, 'row 1: tags: expected text, found 1.5'),
+    ({**GOOD, 'weight': [1.5, -1]}, "row 2: weight: expected a number in 0..1e6, found '-1'"),
     ({**GOOD, 'tags': [True, False]}, 'row 1: tags: expected text, found True'),
     ({**GOOD, 'tags': [b'a', b'b']}, "row 1: tags: expected text, found b'a'"),
     ({**GOOD, 'tags': [[['a']], [['b']]]}, 'row 1: tags: expected text'),
@@ -126,7 +128,7 @@ def test_the_data_s_own_test_set_tests_whatever_the_fold(tmp_path):
   assert sum(map(len, validated)) == 15
 
   records = [prepared.records[p] for p in prepared.index.positions]
-  features = array_records.example_features(prepared.input_shape, 'float16', 3)
+  features = examples.features(prepared.input_shape, 'float16', 3)
   ids = [features.deserialize_example_np(record)['id'].decode() for record in records]
   assert ids == prepared.index.ids.tolist()
   before = array_records.dataset_name(audio.load(config), config)

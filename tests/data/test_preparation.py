@@ -19,7 +19,7 @@ import pytest
 import tensorflow_datasets as tfds
 from array_record.python import array_record_data_source
 
-from musicjax.data import array_records, workers
+from musicjax.data import array_records, examples, workers
 from musicjax.errors import DataError, StorageError
 from tests.data import fragile
 
@@ -59,7 +59,7 @@ def wait_until(happened, process):
 
 def finished_ids(prepared):
   """Ids in the shards that have their names."""
-  features = array_records.example_features((None, 2), 'float32', 1)
+  features = examples.features((None, 2), 'float32', 1)
   ids = set()
   for path in prepared.glob('musicjax/*/unfinished/*.array_record-?????-of-?????'):
     source = array_record_data_source.ArrayRecordDataSource([str(path)])
@@ -183,7 +183,7 @@ def test_a_shard_may_lose_all_its_examples(tmp_path):
   folds = tfds.builder_from_directory(result.directory).as_data_source('fold_0+fold_1+fold_2')
   ids = [example['id'].decode() for example in folds]
   assert sorted(ids) == list(result.index.ids)
-  features = array_records.example_features((None, 2), 'float32', 1)
+  features = examples.features((None, 2), 'float32', 1)
   records = result.records.__getitems__(result.index.positions)
   assert [features.deserialize_example_np(r)['id'].decode() for r in records] == sorted(ids)
 

@@ -7,24 +7,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from musicjax.data import array_records, records, workers
+from musicjax.data import examples, records, workers
 from tests.data import fragile
 
 
 # Lengths around those whose varint takes a byte more: 128, 16384 and 2097152 bytes.
 @pytest.mark.parametrize('frames', [1, 9, 11, 1360, 1370, 174_000, 175_000])
 @pytest.mark.parametrize('text', ['', 'track', 'é' * 100])
-def test_examples_are_serialised_as_by_tfds(text, frames):
-  features = array_records.example_features((None, 3), 'float32', 5)
+@pytest.mark.parametrize('weight', [{}, {'weight': np.float32(0.3)}])
+def test_examples_are_serialised_as_by_tfds(text, frames, weight):
+  features = examples.features((None, 3), 'float32', 5, weighted=bool(weight))
   inputs = np.arange(3 * frames, dtype=np.float32).reshape(frames, 3)
   labels = (np.arange(5) % 2).astype(np.uint8)
-  example = {'id': text, 'track': text[:1], 'inputs': inputs, 'labels': labels}
-  serialised = records.serialize_example({
-    'id': text.encode(),
-    'track': text[:1].encode(),
-    'inputs': inputs.tobytes(),
-    'labels': labels.tobytes(),
-  })  # fmt: skip
+  example = {'id': text, 'track': text[:1], 'inputs': inputs, 'labels': labels, **weight}
+  serialised = records.make_record(text, text[:1], inputs, labels, **weight)
   # TFDS leaves the order of the features to chance.
   expected = tf.train.Example.FromString(features.serialize_example(example))
   assert serialised == expected.SerializeToString(deterministic=True)
@@ -32,6 +28,7 @@ def test_examples_are_serialised_as_by_tfds(text, frames):
   assert again['id'].decode() == text
   np.testing.assert_array_equal(again['inputs'], inputs)
   np.testing.assert_array_equal(again['labels'], labels)
+  assert again.get('weight') == weight.get('weight')
 
 
 PROGRAM = """

@@ -160,6 +160,35 @@ def test_a_table_gives_several_tags_groups_and_folds(tmp_path):
     source.decode(source.keys[2])
 
 
+def test_a_table_gives_weights_which_its_slices_bring_into_batches(tmp_path):
+  write(tmp_path, *(f'{name}.wav' for name in 'abcdef'), seconds=1)
+  weights = {'a': 0.5, 'b': 0.0, 'c': 1.0, 'd': 2.5, 'e': 1.0, 'f': 0.25}
+  cells = {name: '' if weight == 1 else weight for name, weight in weights.items()}
+  rows = [f'{name}.wav,{i % 2},{cells[name]}\n' for i, name in enumerate(cells)]
+  (tmp_path / 'tags.csv').write_text('path,tags,weight\n' + ''.join(rows))
+  fields = {'dataset.table': 'tags.csv', 'prepared_dir': str(tmp_path / 'p'), 'num_folds': 3}
+  config = make_config(tmp_path, **fields)
+  source = audio.load(config)
+  assert source.weights.tolist() == list(weights.values())
+  prepared = array_records.prepare(config)
+  plan, steps = input_pipeline.eval_plan(prepared.index, np.arange(len(prepared.index.ids)), config)
+  seen = set()
+  for step, batch in enumerate(input_pipeline.tf_batches(prepared, plan, range(steps))):
+    expected = input_pipeline.plain_batch(prepared, plan(step))['weights']
+    assert batch['weights'].dtype == expected.dtype == np.float32
+    np.testing.assert_array_equal(batch['weights'], expected)
+    for row, weight in zip(batch['index'], batch['weights'], strict=True):
+      if row >= 0:
+        assert weight == weights[prepared.index.tracks[row].removesuffix('.wav')]
+        seen.add(prepared.index.ids[row])
+  assert len(seen) == len(prepared.index.ids) > len(weights)  # Slices.
+
+
+def test_weights_that_are_all_one_are_none(tmp_path):
+  (tmp_path / 'tags.csv').write_text('path,tags,weight\na.wav,x,1.0\nb.wav,y,\n')
+  assert audio.load(make_config(tmp_path, **{'dataset.table': 'tags.csv'})).weights is None
+
+
 @pytest.mark.parametrize(
   ('text', 'message'),
   [
@@ -168,6 +197,10 @@ def test_a_table_gives_several_tags_groups_and_folds(tmp_path):
     ('path,tags\n/etc/a.wav,x\n', 'line 2: path: expected a file below the folder'),
     ('path,tags\na.wav,x\na.wav,y\n', 'line 3: expected every path once'),
     ('path,tags\na.wav,\n', 'expected at least one tag'),
+    ('path,tags,weight\na.wav,x,-1\n', r'line 2: weight: expected .* 0\.\.1e6, found .-1'),
+    ('path,tags,weight\na.wav,x,nan\n', 'line 2: weight: expected'),
+    ('path,tags,weight\na.wav,x,much\n', 'line 2: weight: expected .* found .much'),
+    ('path,tags,weight\na.wav,x,0\n', 'weight: expected at least one above 0'),
     ('path,tags\na.wav,x|y\n', 'a.wav: expected one tag with config.task=single_label, found 2'),
   ],
 )
