@@ -5,10 +5,9 @@ Worker processes import this module, so it imports neither JAX nor TensorFlow.
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -94,28 +93,3 @@ def manifest(names: Iterable[str], paths: Iterable[Path]) -> tuple[tuple[str, in
       return name, -1, -1
 
   return tuple(map(entry, names, paths))
-
-
-def find_files(path: Path, extensions: Sequence[str]) -> list[Path]:
-  """The path itself, or of a folder the files below it with these extensions in sorted order.
-
-  A folder without any stands for itself, and is for its reader to refuse.
-
-  Raises:
-    DataError: a folder cannot be read, or a name is no text, so that no table could hold it.
-  """
-
-  def refuse(error: OSError) -> NoReturn:
-    raise DataError(f'{error.filename}: cannot be read: {error.strerror}')
-
-  files = [path]
-  if os.path.isdir(path):
-    walk = os.walk(path, onerror=refuse)
-    found = [Path(folder, name) for folder, _, names in walk for name in names]
-    files = sorted(file for file in found if file.suffix.lower() in extensions) or [path]
-  for file in files:
-    try:
-      str(file).encode()
-    except UnicodeEncodeError:
-      raise DataError(f'{file}: expected a file name in UTF-8') from None
-  return files

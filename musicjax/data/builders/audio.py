@@ -15,6 +15,7 @@ sub-folder that is their label. Fields of `config.dataset`:
                           joined by bars or commas, an empty cell is no group or no fold
 """
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -29,10 +30,11 @@ from ml_collections import ConfigDict
 from musicjax.audio import io
 from musicjax.audio.features import LogMel, scaled_log_mel
 from musicjax.audio.slices import Slices
-from musicjax.data import tables
-from musicjax.data.source import Source, find_files, manifest
+from musicjax.data import files, tables
+from musicjax.data.source import Source, manifest
 from musicjax.errors import ConfigError, DataError, quoted
 
+EXTENSIONS = io.EXTENSIONS
 FIELDS = (
   'sample_rate', 'channels', 'seconds', 'hop_seconds', 'n_fft', 'hop_length', 'n_mels',
   'mel_scale', 'pattern', 'table',
@@ -120,10 +122,14 @@ def _list_folder(folder: Path) -> list[_Track]:
   """Returns all files below the folder, ascending."""
   if not folder.is_dir():
     raise DataError(f'{folder}: expected a folder of sub-folders of audio files, found none')
-  files = find_files(folder, io.EXTENSIONS)
-  if files == [folder]:
+  names = sorted(p.relative_to(folder).as_posix() for p in files.below(folder, io.EXTENSIONS))
+  if not names:
     raise DataError(f'{folder}: expected files {", ".join(io.EXTENSIONS)} in it, found none')
-  names = sorted(file.relative_to(folder).as_posix() for file in files)
+  for name in names:
+    try:
+      name.encode()
+    except UnicodeEncodeError:  # Ids of records are text.
+      raise DataError(f'{folder / name}: expected a file name in UTF-8') from None
   if alone := [name for name in names if '/' not in name]:
     raise DataError(
       f'{folder / alone[0]}: expected files in a sub-folder a label, found one beside'
@@ -212,26 +218,33 @@ def log_mels(slices: Iterable[np.ndarray], parameters: Mapping[str, Any]) -> Ite
 
 def read_inputs(
   paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
-) -> Iterator[tuple[Path, Iterator[np.ndarray] | DataError]]:
-  """Yields (path, iterator over its slices [frames, n_mels] float16) of audio files, in order.
+) -> Iterator[tuple[Path, Iterator[tuple[tuple[float, float], np.ndarray]]]]:
+  """Yields (path, iterator over its slices) of audio files, in order.
 
-  The iterator decodes as it goes, and raises DataError. Memory does not grow with a file's length.
+  The iterator yields ((start, end) in seconds, [frames, n_mels] float16). It decodes as it goes,
+  and raises DataError. Memory does not grow with a file's length.
 
   Args:
-    paths: files, and folders whose files ending in `io.EXTENSIONS` are read in sorted order,
-      subfolders too.
+    paths: of the files.
     input_shape: follows from the parameters.
     parameters: of the Source.
   """
   del input_shape
-  for path in itertools.chain.from_iterable(find_files(Path(p), io.EXTENSIONS) for p in paths):
-    if path.is_dir():
-      yield path, DataError(f'{path}: expected files {", ".join(io.EXTENSIONS)}, found none')
-    else:
-      yield path, _read_slices(path, parameters)
+  for path in paths:
+    yield path, _read_slices(path, parameters)
 
 
-def _read_slices(path: Path, parameters: Mapping[str, Any]) -> Iterator[np.ndarray]:
+def _read_slices(
+  path: Path, parameters: Mapping[str, Any]
+) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
   rule = Slices(**parameters['slices'])
-  blocks = io.blocks(path, rule.sample_rate, channels=parameters['channels'])
-  return log_mels((audio for _, audio in rule.stream(blocks)), parameters)
+  spans = collections.deque()  # Of the slices that are in the front end.
+
+  def audio():
+    blocks = io.blocks(path, rule.sample_rate, channels=parameters['channels'])
+    for span, samples in rule.stream(blocks):
+      spans.append(span)
+      yield samples
+
+  for frames in log_mels(audio(), parameters):
+    yield spans.popleft(), frames

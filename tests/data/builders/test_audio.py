@@ -1,4 +1,3 @@
-import functools
 import os
 import pickle
 
@@ -10,7 +9,7 @@ from configs import spectrogram_cnn
 from musicjax.audio import io
 from musicjax.audio.features import LogMel
 from musicjax.audio.slices import Slices
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, files, input_pipeline
 from musicjax.data.builders import audio
 from musicjax.errors import ConfigError, DataError
 from tests.conftest import write_audio_folder
@@ -60,7 +59,7 @@ def test_slices_are_the_log_mel_frames_of_what_is_cut(folder, prepared):
   index = prepared.index
   for track in ('high/0.wav', 'noise/5.flac'):
     rows = np.flatnonzero(index.tracks == track)
-    cut = rule.cut(io.load(folder / track, 8000))
+    cut = np.stack([audio for _, audio in rule.stream([io.load(folder / track, 8000)])])
     assert index.ids[rows].tolist() == [f'{track}#{n:04d}' for n in range(len(cut))]
     expected = (np.asarray(front_end(cut)) + 100) / 150
     plan = input_pipeline.StepPlan(rows, np.zeros(len(rows), int), index.lengths[rows], 16)
@@ -103,13 +102,18 @@ def test_a_track_is_read_alike_alone_among_others_and_for_prediction(folder):
   decode, features = pickle.loads(pickle.dumps((source.decode, source.features)))
   tracks = [decode(key) for key in source.keys]
   together = features(tracks)
-  read = dict(audio.read_inputs([folder], source.input_shape, source.parameters))
+  paths = files.below(folder, audio.EXTENSIONS)
+  read = dict(audio.read_inputs(paths, source.input_shape, source.parameters))
   assert list(read) == source.keys
   for key, track, inputs in zip(source.keys, tracks, together, strict=True):
     assert inputs.shape[1:] == source.input_shape
     assert inputs.dtype == source.input_dtype
     np.testing.assert_array_equal(features([track])[0], inputs)
-    np.testing.assert_array_equal(list(read[key]), inputs)
+    spans, slices = zip(*read[key], strict=True)
+    np.testing.assert_array_equal(slices, inputs)
+    assert spans[0] == (0, min(0.5, len(track) / 8000))
+    assert [start for start, _ in spans] == [0.25 * n for n in range(len(inputs))]
+    assert spans[-1][1] <= len(track) / 8000
 
 
 def test_a_short_track_is_one_slice_and_repeats(tmp_path):
@@ -231,26 +235,28 @@ def test_a_long_track_is_predicted_slice_by_slice(tmp_path, monkeypatch):
       yield block
 
   monkeypatch.setattr(io, 'blocks', counted)
-  ((_, slices),) = audio.read_inputs([tmp_path], source.input_shape, source.parameters)
+  ((_, slices),) = audio.read_inputs(
+    [tmp_path / 'a/long.wav'], source.input_shape, source.parameters
+  )
   next(slices)
   assert sum(decoded) < 20 * 8000
   assert 1 + sum(1 for _ in slices) == 4 * 300 - 1
   assert sum(decoded) == 300 * 8000
 
 
-def test_inputs_to_predict_may_be_broken_or_nowhere(tmp_path):
-  (tmp_path / 'none').mkdir()
+def test_inputs_to_predict_may_be_broken(tmp_path):
   (tmp_path / 'text.wav').write_text('no audio')
-  read = functools.partial(
-    audio.read_inputs,
-    input_shape=(),
-    parameters=audio.load(make_config(write(tmp_path / 'raw', 'a/x.wav'))).parameters,
-  )
-  ((_, error),) = read([tmp_path / 'none'])
-  assert 'none: expected files' in str(error)
-  ((_, slices),) = read([tmp_path / 'text.wav'])
+  source = audio.load(make_config(write(tmp_path / 'raw', 'a/x.wav')))
+  ((_, slices),) = audio.read_inputs([tmp_path / 'text.wav'], (), source.parameters)
   with pytest.raises(DataError, match=r'text\.wav: expected a decodable'):
     next(slices)
+
+
+def test_names_that_are_no_text_are_refused_as_ids(tmp_path):
+  write(tmp_path, 'a/x.wav', 'a/y.wav')
+  (tmp_path / 'a' / 'x.wav').rename(tmp_path / 'a' / os.fsdecode(b'caf\xe9.wav'))
+  with pytest.raises(DataError, match=r'caf.*\.wav: expected a file name in UTF-8'):
+    audio.load(make_config(tmp_path))
 
 
 def test_real_files_are_read_and_the_folds_of_esc_found(real_data):
