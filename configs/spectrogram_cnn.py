@@ -1,7 +1,7 @@
 """Music-Predictor (audio): labels of music files from slices of log-mel frames.
 
   python -m musicjax.main --config=configs/spectrogram_cnn.py --workdir=W --config.data_dir=FOLDER
-  python -m musicjax.main --workdir=W --mode=predict --inputs=track.mp3,more_tracks/
+  python -m musicjax.main --workdir=W --mode=predict --inputs='track.mp3,more/,list.m3u8' --slices
 
 FOLDER holds a sub-folder a label, with WAV, FLAC, Ogg or MP3 files of any rate and length. Tracks
 are split, then cut into slices of 4 s every 2 s; a track's score is the mean over its slices. Folds
