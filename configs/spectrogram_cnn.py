@@ -1,7 +1,7 @@
 """Music-Predictor (audio): labels of music files from slices of log-mel frames.
 
   python -m musicjax.main --config=configs/spectrogram_cnn.py --workdir=W --config.data_dir=FOLDER
-  python -m musicjax.main --workdir=W --mode=predict --inputs=track.mp3,more_tracks/
+  python -m musicjax.main --workdir=W --mode=predict --inputs='track.mp3,more/,list.m3u8' --slices
 
 FOLDER holds a sub-folder a label, with WAV, FLAC, Ogg or MP3 files of any rate and length. Tracks
 are split, then cut into slices of 4 s every 2 s; a track's score is the mean over its slices. Folds
@@ -109,7 +109,7 @@ def _published(config: ConfigDict, variant: str) -> ConfigDict:
       mel_scale='htk',  # or slaney
       num_frames=128,  # of a square, as high as the image
       pattern='',  # with groups fold and group, of a file's path: official folds
-      table='',  # Parquet with image, text, or any with path, tags[, group, fold, split]
+      table='',  # Parquet with image, text, or any with path, tags[, group, ...]
       label_map='',  # JSON object, or CSV with raw, label: from labels of the data to those learnt
     )
   else:

@@ -48,6 +48,13 @@ def parse(argv: list[str]) -> None:
     raise ConfigError(f'expected flags alone, found {others[0]!r}')
 
 
+def require(*names: str) -> None:
+  """Raises ConfigError for the first of these flags that has no value."""
+  for name in names:
+    if not FLAGS[name].value:
+      raise ConfigError(f'--{name}: expected a value, found none; see --help')
+
+
 def _explain(error: Exception, arguments: str) -> ConfigError:
   """Returns the error of the flags with its place; `arguments` are joined by NUL."""
   kind = '' if isinstance(error, flags.Error) else f'{type(error).__name__} by flags: '

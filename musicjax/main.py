@@ -6,7 +6,7 @@ Train (resumes by itself), score a checkpoint, tag files:
   python -m musicjax.main --config=configs/yandex.py --workdir=runs/yandex --config.data_dir=DIR
   python -m musicjax.main --config=configs/yandex.py:baseline --workdir=W --config.batch_size=64
   python -m musicjax.main --workdir=runs/yandex --mode=evaluate --checkpoint=latest
-  python -m musicjax.main --workdir=runs/yandex --mode=predict --inputs=track.npy,more_tracks/
+  python -m musicjax.main --workdir=runs/audio --mode=predict --inputs='folder/,more/*.mp3'
 
 What a config holds, and which models there are:
 
@@ -25,6 +25,7 @@ from ml_collections import ConfigDict, config_flags
 
 from musicjax import backends, command_line
 from musicjax import config as config_lib
+from musicjax.data import files
 from musicjax.errors import ConfigError
 
 FLAGS = flags.FLAGS
@@ -32,7 +33,8 @@ flags.adopt_module_key_flags(command_line)  # --help shows them, too.
 flags.DEFINE_string('workdir', None, 'Folder of the run; made if missing.')
 flags.DEFINE_enum('mode', 'train', ['train', 'evaluate', 'predict'], 'What to do.')
 flags.DEFINE_string('checkpoint', 'best', 'best, latest or a step; for evaluate and predict.')
-flags.DEFINE_list('inputs', [], "Files and folders to predict; none: the data's own test set.")
+flags.DEFINE_list('inputs', [], "Files, folders, patterns, lists; none: the data's own test set.")
+flags.DEFINE_bool('slices', False, 'Predict also the slices of tracks, with their seconds.')
 flags.DEFINE_bool('distributed', False, 'Join the other processes, see launch/.')
 flags.DEFINE_bool('show_config', False, 'List the fields of --config with their comments.')
 flags.DEFINE_string('list_models', None, 'List the models whose name matches a pattern, e.g. "*".')
@@ -55,17 +57,16 @@ def main(config: ConfigDict | None) -> None:
   if FLAGS.show_config:
     from musicjax import config_help
 
-    _require('config')
+    command_line.require('config')
     file = config_flags.get_config_filename(FLAGS['config']).split(':')[0]
     return print(config_help.describe(config, [Path(config_lib.__file__), Path(file)]))
 
-  _require('workdir', *(['config'] if FLAGS.mode == 'train' else []))
+  command_line.require('workdir', *(['config'] if FLAGS.mode == 'train' else []))
   if config is not None:
     config_lib.check(config)
   if not re.fullmatch('best|latest|[0-9]{1,10}', FLAGS.checkpoint):
     raise ConfigError(f'--checkpoint: expected best, latest or a step, found {FLAGS.checkpoint!r}')
-  if missing := [path for path in FLAGS.inputs if not Path(path).exists()]:
-    raise ConfigError(f'--inputs: {missing[0]} does not exist')
+  files.check(FLAGS.inputs)
   from musicjax import workdir as workdir_lib
 
   workdir, mode = Path(FLAGS.workdir), FLAGS.mode
@@ -86,13 +87,8 @@ def main(config: ConfigDict | None) -> None:
       scores = workdir_lib.finite(evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint))
       train.say(json.dumps(scores, indent=2))
     else:
-      train.say(str(predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs)))
-
-
-def _require(*names: str) -> None:
-  for name in names:
-    if not FLAGS[name].value:
-      raise ConfigError(f'--{name}: expected a value, found none; see --help')
+      path = predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs, FLAGS.slices)
+      train.say(str(path))
 
 
 if __name__ == '__main__':

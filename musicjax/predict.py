@@ -1,120 +1,220 @@
 """Predicts raw files with the model of a workdir; needs nothing else of the run."""
 
+import collections
+import contextlib
+import dataclasses
+import functools
+import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import tqdm
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from musicjax import sharding, system
+from musicjax import processes, sharding, system
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints
-from musicjax.data import builders
+from musicjax.data import builders, files
 from musicjax.errors import ConfigError, DataError
 
 _CHUNK_BATCHES = 8  # Inputs of so many batches are held in memory and sorted by length.
+# What a UTF-8 table that is read line by line cannot hold of a name; shown as Python does.
+_ESCAPED = re.compile('[\x00-\x1f\x7f\ud800-\udfff]')
+
+# A slice's seconds, and inputs [time, ...].
+_Slice = tuple[tuple[float, float], np.ndarray]
 
 
-def predict(workdir: Path, config: ConfigDict, checkpoint: str, inputs: list[str]) -> Path:
+@dataclasses.dataclass
+class _Track:
+  """A path to predict; `error` says why it cannot be.
+
+  Attributes:
+    sums: [labels] float64, of the scores of its slices, or of itself.
+    slices: ((start, end) in seconds, [labels] scores) of each, where they are wanted.
+  """
+
+  path: Path
+  error: DataError | None = None
+  sums: np.ndarray | float = 0.0
+  count: int = 0
+  slices: list[tuple[tuple[float, float], np.ndarray]] = dataclasses.field(default_factory=list)
+
+  @property
+  def scores(self) -> np.ndarray:
+    """[labels] float64, the mean over the slices."""
+    return self.sums / self.count
+
+
+def predict(
+  workdir: Path, config: ConfigDict, checkpoint: str, inputs: Sequence[str], slices: bool = False
+) -> Path:
   """Writes `predictions/*.csv` and returns its path.
+
+  With inputs `predictions.csv` has a row a track, in the order of `files.find`, `slices.csv` one a
+  slice, and `skipped.csv` one for what cannot be read, with the reason.
 
   Args:
     workdir: of a trained run.
     config: of that run; its `data_dir` is read only where there are no `inputs`.
     checkpoint: `best`, `latest` or a step.
-    inputs: files or folders; empty for the test set of the data's own submission format.
+    inputs: as of `files.find`; empty for the test set of the data's own submission format.
+    slices: also write `slices.csv`; a track's scores are the means over its rows.
 
   Raises:
-    ConfigError: if there are no inputs and the dataset has no submission format.
-    DataError: for the first file that cannot be read.
+    ConfigError: there are no inputs and the dataset has no submission format, or slices are wanted
+      of tracks that are not cut.
+    DataError: none of the inputs can be read, or one of the data's own test set cannot.
   """
   system.check(config)
   dataset = workdir_lib.read_dataset(workdir)
   module = builders.module(dataset['name'])
+  if slices and (not inputs or 'slices' not in dataset['parameters']):
+    found = f'those of dataset {dataset["name"]}' if inputs else 'no --inputs'
+    raise ConfigError(f'--slices: expected --inputs that are cut into slices, found {found}')
   if inputs:
-    paths = [Path(path) for path in inputs]
-    names = None
+    named = files.find(inputs, module.EXTENSIONS)
   elif hasattr(module, 'submission_inputs'):
     names, paths = zip(*module.submission_inputs(Path(config.data_dir)), strict=True)
+    named = [(path, None) for path in paths]
   else:
     raise ConfigError(
       f'inputs: dataset {dataset["name"]} has no test set of its own; give --inputs=PATHS'
     )
-  arrays = module.read_inputs(paths, tuple(dataset['input_shape']), dataset['parameters'])
-  read, scores = _score(workdir, config, dataset, checkpoint, arrays)
-  if not read:
-    raise DataError(f'inputs: no files to predict in {", ".join(map(str, paths))}')
-  folder = workdir / 'predictions'
-  if names is not None:
-    name, text = module.format_submission(names, scores)
-    if sharding.is_main_process():
-      workdir_lib.write_text(folder / name, text)
-    return folder / name
-  path = folder / 'predictions.csv'
-  if sharding.is_main_process():
-    workdir_lib.write_predictions(path, 'path', read, scores, dataset['label_names'])
-  return path
+  digest = hashlib.sha256(repr([str(path) for path, _ in named]).encode()).hexdigest()
+  processes.check_same({'files to predict, their SHA-256': digest})
 
-
-def _score(
-  workdir: Path,
-  config: ConfigDict,
-  dataset: dict[str, Any],
-  checkpoint: str,
-  arrays: Iterable[tuple[Path, np.ndarray | Iterator[np.ndarray] | DataError]],
-) -> tuple[list[Path], np.ndarray]:
-  """Returns the paths and their scores [n, labels], means over slices, in the order of `arrays`.
-
-  Memory holds the examples of a few batches, whatever the length of a track.
-  """
+  readable = [path for path, error in named if error is None]
+  read = module.read_inputs(readable, tuple(dataset['input_shape']), dataset['parameters'])
+  arrays = (next(read) if error is None else (path, error) for path, error in named)
+  silent = not sharding.is_main_process()
+  arrays = tqdm.tqdm(arrays, desc='Predicting', unit=' files', total=len(named), disable=silent)
   mesh = sharding.make_mesh()
   parts = system.create(config, dataset, mesh)
   saved = Checkpoints(workdir / 'checkpoints', read_only=True)
   state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
+  eval_step = functools.partial(parts.eval_step, state.eval_variables)
+  tracks = _score(eval_step, mesh, config, dataset, arrays, slices)
+  folder = workdir / 'predictions'
+  if inputs:
+    return _write_tables(folder, tracks, dataset['label_names'], slices)
+  scores = []
+  for track in tracks:
+    if track.error:
+      raise track.error
+    scores.append(track.scores)
+  name, text = module.format_submission(names, np.array(scores))
+  if sharding.is_main_process():
+    workdir_lib.write_text(folder / name, text)
+  return folder / name
+
+
+def _write_tables(
+  folder: Path, tracks: Iterable[_Track], label_names: Sequence[str], slices: bool
+) -> Path:
+  """Writes tracks as they come, and returns where; without one that can be read, nothing.
+
+  Raises:
+    DataError: there is none.
+  """
+  skipped, total = [], 0
+  with contextlib.ExitStack() as whole:
+    write = whole.enter_context(
+      workdir_lib.table(folder / 'predictions.csv', ['path', *label_names])
+    )
+    if slices:
+      write_slice = whole.enter_context(
+        workdir_lib.table(folder / 'slices.csv', ['path', 'start', 'end', *label_names])
+      )
+    skip = whole.enter_context(workdir_lib.table(folder / 'skipped.csv', ['path', 'reason']))
+    for track in tracks:
+      total += 1
+      path = _ESCAPED.sub(lambda found: repr(found[0])[1:-1], str(track.path))
+      if track.error:
+        skipped.append(track.error)
+        skip([path, track.error])
+        continue
+      write([path, *(f'{p:.6g}' for p in track.scores)])
+      for (start, end), scores in track.slices:
+        write_slice([path, f'{start:.3f}', f'{end:.3f}', *(f'{p:.6g}' for p in scores)])
+    if len(skipped) == total:
+      raise skipped[0] if total == 1 else DataError(f'none of {total} inputs; {skipped[0]}')
+  if sharding.is_main_process():
+    if not slices:  # Of an earlier prediction.
+      (folder / 'slices.csv').unlink(missing_ok=True)
+    if skipped:
+      left_out = f'{len(skipped)} of {total} inputs left out'
+      print(f'{left_out}, listed in {folder / "skipped.csv"}', flush=True)
+  return folder / 'predictions.csv'
+
+
+def _score(
+  eval_step: Callable[..., dict[str, jax.Array]],
+  mesh: Mesh,
+  config: ConfigDict,
+  dataset: dict[str, Any],
+  arrays: Iterable[tuple[Path, np.ndarray | Iterator[_Slice] | DataError]],
+  keep_slices: bool,
+) -> Iterator[_Track]:
+  """Yields tracks with their scores, means over slices, in the order of `arrays`.
+
+  Memory holds the examples of a few batches, whatever the length of a track.
+  """
   num_labels = len(dataset['label_names'])
   local = sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
 
-  paths, sums, counts = [], [], []
-  silent = not sharding.is_main_process()
-  arrays = tqdm.tqdm(arrays, desc='Predicting', unit=' files', disable=silent)
-  examples = _examples(arrays, paths)
-  while chunk := list(itertools.islice(examples, _CHUNK_BATCHES * config.eval_batch_size)):
+  begun = collections.deque()
+  examples = _examples(arrays, begun)
+  while True:
+    chunk = list(itertools.islice(examples, _CHUNK_BATCHES * config.eval_batch_size))
+    # A file that only one process cannot read would have the others wait for it in a batch.
+    processes.check_same({'examples read next': [len(chunk), len(begun)]})
+    if not chunk:
+      break
     in_chunk = np.empty((len(chunk), num_labels))
     for rows, batch in _batches(
-      [array for _, array in chunk], dataset['input_shape'][0], num_labels, config
+      [array for *_, array in chunk], dataset['input_shape'][0], num_labels, config
     ):
       batch = {name: array[local] for name, array in batch.items()}
-      result = jax.device_get(
-        parts.eval_step(state.eval_variables, sharding.to_global(mesh, batch, 0))
-      )
+      result = jax.device_get(eval_step(sharding.to_global(mesh, batch, 0)))
       in_chunk[rows] = result['scores'][: len(rows)]
-    for (position, _), row in zip(chunk, in_chunk, strict=True):
-      if position == len(sums):
-        sums.append(np.zeros(num_labels))
-        counts.append(0)
-      sums[position] += row
-      counts[position] += 1
-  return paths, np.reshape(sums, (-1, num_labels)) / np.reshape(counts, (-1, 1))
+    for (track, span, _), scores in zip(chunk, in_chunk, strict=True):
+      track.sums = track.sums + scores
+      track.count += 1
+      if keep_slices:
+        track.slices.append((span, scores))
+    while begun[0] is not chunk[-1][0]:  # Of the last one there may be more.
+      yield begun.popleft()
+  yield from begun
 
 
 def _examples(
-  arrays: Iterable[tuple[Path, np.ndarray | Iterator[np.ndarray] | DataError]], paths: list[Path]
-) -> Iterator[tuple[int, np.ndarray]]:
-  """Yields (position of its path, example), and appends the paths; slices come one by one.
+  arrays: Iterable[tuple[Path, np.ndarray | Iterator[_Slice] | DataError]],
+  begun: collections.deque[_Track],
+) -> Iterator[tuple[_Track, tuple[float, float] | None, np.ndarray]]:
+  """Yields (track, seconds, inputs) of every slice, or of a whole track, then without seconds.
 
-  Raises:
-    DataError: for the first file that cannot be read.
+  Every track is appended to `begun` before. One that proves to be bad gets its error, also behind
+  slices that were yielded.
   """
   for path, inputs in arrays:
+    begun.append(track := _Track(path))
     if isinstance(inputs, DataError):
-      raise inputs
-    paths.append(path)
-    for example in [inputs] if isinstance(inputs, np.ndarray) else inputs:
-      yield len(paths) - 1, example
+      track.error = inputs
+    elif isinstance(inputs, np.ndarray):
+      yield track, None, inputs
+    else:
+      try:
+        for span, example in inputs:
+          yield track, span, example
+      except DataError as error:
+        track.error = error
 
 
 def _batches(

@@ -2,14 +2,13 @@
 
 import contextlib
 import csv
-import io
 import json
 import math
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import filelock
 import numpy as np
@@ -307,9 +306,20 @@ def write_batch(workdir: Path, step: int, index: 'Index', plan: 'StepPlan') -> s
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
   """Writes a table that is whole whenever it is there."""
-  text = io.StringIO(newline='')
-  csv.writer(text, lineterminator='\n').writerows(rows)
-  write_text(path, text.getvalue())
+  with _written_whole(path) as file:
+    csv.writer(file, lineterminator='\n').writerows(rows)
+
+
+@contextlib.contextmanager
+def table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[Any]], Any]]:
+  """Gives what writes a row, in the main process; the table is there, whole, after the block."""
+  if not is_main_process():
+    yield lambda row: None
+    return
+  with _written_whole(path) as file:
+    writer = csv.writer(file, lineterminator='\n')
+    writer.writerow(columns)
+    yield writer.writerow
 
 
 def write_predictions(path: Path, first: str, names, scores: np.ndarray, label_names) -> None:
@@ -348,11 +358,23 @@ def write_text(path: Path, text: str) -> None:
   Raises:
     StorageError: if the disk is full.
   """
+  with _written_whole(path) as file:
+    file.write(text)
+
+
+@contextlib.contextmanager
+def _written_whole(path: Path) -> Iterator[TextIO]:
+  """Gives a file that takes its name after the block, and is deleted where that fails."""
   temporary = path.with_name(path.name + '.tmp')
   with told_of_full_disk(path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary.open('w', encoding='utf-8', newline='') as file:
-      file.write(text)
-      file.flush()
-      os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+      with temporary.open('w', encoding='utf-8', newline='') as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+      temporary.replace(path)
+    except BaseException:
+      with contextlib.suppress(OSError):
+        temporary.unlink()
+      raise

@@ -86,12 +86,20 @@ def test_prediction_of_files_needs_no_data_and_keeps_their_order(trained, yandex
   for track in (3, 1, 2):
     np.save(folder / f'{track}.npy', np.load(yandex_folder / f'track_embeddings/{track}.npy'))
   alone = folder / '3.npy'
-  run('--mode=predict', f'--workdir={trained}', f'--inputs={alone},{folder}')
-  table = pd.read_csv(trained / 'predictions' / 'predictions.csv')
-  assert list(table['path']) == [str(folder / f'{name}.npy') for name in (3, 1, 2, 3)]
+  (folder / '0.npy').write_text('no array')
+  told = run('--mode=predict', f'--workdir={trained}', f'--inputs={alone},{folder}/*').stdout
+  left_out = trained / 'predictions' / 'skipped.csv'
+  path = trained / 'predictions' / 'predictions.csv'
+  assert told.splitlines()[-2:] == [f'1 of 4 inputs left out, listed in {left_out}', str(path)]
+  skipped = pd.read_csv(left_out)
+  assert list(skipped['path']) == [str(folder / '0.npy')]
+  assert '0.npy: expected a .npy file' in skipped['reason'][0]
+  table = pd.read_csv(path)
+  assert list(table['path']) == [str(folder / f'{name}.npy') for name in (3, 1, 2)]
   scores = table.drop(columns='path').to_numpy()
   assert ((scores >= 0) & (scores <= 1)).all()
-  np.testing.assert_allclose(scores[0], scores[3], atol=1e-5)
+  told = run('--mode=predict', f'--workdir={trained}', f'--inputs={alone}', '--slices', code=2)
+  assert '--slices: expected --inputs that are cut into slices' in told.stderr
 
 
 def test_evaluation_of_the_best_checkpoint_gives_the_reported_metrics(trained):
@@ -123,6 +131,10 @@ REFUSED_BEFORE_JAX = {
   'missing inputs': (
     ['--workdir=W', '--mode=predict', '--inputs=configs,W/none.npy'],
     'W/none.npy does not exist',
+  ),
+  'a pattern that fits nothing': (
+    ['--workdir=W', '--mode=predict', '--inputs=configs,W/*.npy'],
+    'expected files that fit W/*.npy, found none',
   ),
 }
 REFUSED = {

@@ -65,7 +65,7 @@ def blocks(
     if not stat.S_ISREG(os.stat(path).st_mode):
       raise DataError(f'{path}: expected an audio file, found a folder or device')
     _check_ogg(path)
-    with soundfile.SoundFile(path) as file:
+    with soundfile.SoundFile(os.fsencode(path)) as file:  # It takes no name that is not UTF-8.
       rate = file.samplerate
       if not _MIN_RATE <= rate <= _MAX_RATE:
         raise DataError(
@@ -135,16 +135,17 @@ def _check_ogg(path: str | os.PathLike) -> None:
   with open(path, 'rb') as file:
     if file.read(4) != b'OggS':
       return
+    at = 0
     file.seek(0)
-    content = file.read()
-  at = 0
-  while at < len(content):
-    sizes = content[at + 27 : at + 27 + content[at + 26]] if at + 26 < len(content) else b''
-    end = at + 27 + len(sizes) + sum(sizes)
-    # Ogg's CRC-32 is that of zlib with the bits of all bytes the other way round, and no inversion.
-    page = content[at : at + 22] + bytes(4) + content[at + 26 : end]
-    found = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    expected = int.from_bytes(content[at + 22 : at + 26].translate(_REVERSED_BITS), 'big')
-    if content[at : at + 4] != b'OggS' or end > len(content) or found != expected:
-      raise DataError(f'{path}: expected whole Ogg pages, found damage in the one at byte {at}')
-    at = end
+    while header := file.read(27):
+      sizes = file.read(header[26]) if len(header) == 27 else b''
+      body = file.read(sum(sizes))
+      whole = len(header) == 27 and len(body) == sum(sizes)
+      # Ogg's CRC-32 is that of zlib with the bits of all bytes the other way round, and no
+      # inversion.
+      page = header[:22] + bytes(4) + header[26:] + sizes + body
+      found = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+      expected = int.from_bytes(header[22:26].translate(_REVERSED_BITS), 'big')
+      if header[:4] != b'OggS' or not whole or found != expected:
+        raise DataError(f'{path}: expected whole Ogg pages, found damage in the one at byte {at}')
+      at += len(page)

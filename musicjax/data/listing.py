@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from musicjax.data import splits, tables
-from musicjax.data.source import readable_name, walk_files
+from musicjax.data import files, splits, tables
+from musicjax.data.source import readable_name
 from musicjax.errors import ConfigError, DataError, quoted
 
 FIELDS = ('pattern', 'table', 'label_map')  # of `config.dataset`
@@ -71,7 +71,7 @@ def read(config: ConfigDict, extensions: Sequence[str]) -> list[Track]:
 
 
 def describe(tracks: Sequence[Track], config: ConfigDict) -> dict[str, Any]:
-  """Returns what a `Source` says of these tracks: ids, keys, groups, labels, and the optional.
+  """Returns what a `Source` says of these tracks: ids, labels, groups, folds, weights, ...
 
   Raises:
     ConfigError: the pattern is none, or there are other folds than `config.num_folds`.
@@ -109,16 +109,16 @@ def _list_folder(folder: Path, extensions: Sequence[str]) -> list[Track]:
   """Returns all files below the folder."""
   if not folder.is_dir():
     raise DataError(f'{folder}: expected a folder of sub-folders a label, found none')
-  files = walk_files(folder, extensions)
-  if files == [folder]:
+  paths = files.below(folder, extensions)
+  if not paths:
     raise DataError(f'{folder}: expected files {", ".join(extensions)} in it, found none')
   tracks = []
-  for file in files:
-    name = readable_name(file.relative_to(folder).as_posix())
+  for path in paths:
+    name = readable_name(path.relative_to(folder).as_posix())
     label, slash, _ = name.partition('/')
     if not slash:
       raise DataError(f'{folder / name}: expected files in a sub-folder a label, found one beside')
-    tracks.append(Track(name, frozenset([label]), file))
+    tracks.append(Track(name, frozenset([label]), path))
   return tracks
 
 

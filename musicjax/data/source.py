@@ -8,7 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -101,37 +101,6 @@ def manifest(names: Iterable[str], paths: Iterable[Path]) -> tuple[tuple[str, in
       return name, -1, -1
 
   return tuple(map(entry, names, paths))
-
-
-def find_files(path: Path, extensions: Sequence[str]) -> list[Path]:
-  """As `walk_files`.
-
-  Raises:
-    DataError: a folder cannot be read, or a name is no text, so that no table could hold it.
-  """
-  files = walk_files(path, extensions)
-  for file in files:
-    check_name(file)
-  return files
-
-
-def walk_files(path: Path, extensions: Sequence[str]) -> list[Path]:
-  """The path itself, or of a folder the files below it with these extensions in sorted order.
-
-  A folder without any stands for itself, and is for its reader to refuse.
-
-  Raises:
-    DataError: a folder cannot be read.
-  """
-
-  def refuse(error: OSError) -> NoReturn:
-    raise DataError(f'{error.filename}: cannot be read: {error.strerror}')
-
-  if not os.path.isdir(path):
-    return [path]
-  walk = os.walk(path, onerror=refuse)
-  found = [Path(folder, name) for folder, _, names in walk for name in names]
-  return sorted(file for file in found if file.suffix.lower() in extensions) or [path]
 
 
 def check_name(path: Path) -> None:

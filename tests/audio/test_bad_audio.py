@@ -211,7 +211,8 @@ def test_inputs_of_all_kinds_give_finite_frames_of_their_length_or_one_line(tmp_
   (tmp_path / 'e.mp3').write_bytes(encode(noise(), 'mp3')[:50])
   (tmp_path / 'f.ogg').write_bytes(np.random.default_rng(0).bytes(500))
   soundfile.write(tmp_path / 'g.wav', np.full(9, np.nan), RATE, subtype='FLOAT')
-  results = quickstart.read_inputs([tmp_path], (None, 64), quickstart_parameters())
+  paths = sorted(tmp_path.iterdir())
+  results = quickstart.read_inputs(paths, (None, 64), quickstart_parameters())
   results = {path.name: result for path, result in results}
   assert list(results) == ['a.flac', 'b.wav', 'c.wav', 'd.wav', 'e.mp3', 'f.ogg', 'g.wav']
   lengths = {'a.flac': 5000, 'b.wav': -(-9000 * RATE // 44100), 'c.wav': 1, 'd.wav': 4000}

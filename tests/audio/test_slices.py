@@ -15,25 +15,17 @@ RULE = {'sample_rate': 2, 'seconds': 4.0, 'hop_seconds': 2.0}
 
 
 @pytest.mark.parametrize(
-  ('last', 'track_samples', 'expected'),
+  ('track_samples', 'expected'),
   [
-    ('half', 3, [0]),
-    ('half', 8, [0]),
-    ('half', 9, [0, 4]),
-    ('half', 16, [0, 4, 8]),  # Nothing is behind the last.
-    ('half', 17, [0, 4, 8, 12]),
-    ('shift', 3, [0]),
-    ('shift', 8, [0]),
-    ('shift', 9, [0, 1]),
-    ('shift', 16, [0, 4, 8]),
-    ('shift', 17, [0, 4, 8, 9]),
-    ('drop', 3, [0]),
-    ('drop', 11, [0]),
-    ('drop', 12, [0, 4]),
+    (3, [0]),
+    (8, [0]),
+    (9, [0, 4]),
+    (16, [0, 4, 8]),  # Nothing is behind the last.
+    (17, [0, 4, 8, 12]),
   ],
 )
-def test_starts(last, track_samples, expected):
-  np.testing.assert_array_equal(Slices(**RULE, last=last).starts(track_samples), expected)
+def test_starts(track_samples, expected):
+  np.testing.assert_array_equal(Slices(**RULE).starts(track_samples), expected)
 
 
 def test_less_than_half_a_slice_is_not_kept():
@@ -42,31 +34,38 @@ def test_less_than_half_a_slice_is_not_kept():
   np.testing.assert_array_equal(rule.starts(12), [0, 8])
 
 
-def test_slices_are_filled_up():
-  audio = np.arange(1, 4, dtype=np.float32)
-  np.testing.assert_array_equal(Slices(**RULE).cut(audio), [[1, 2, 3, 1, 2, 3, 1, 2]])
-  zeros = Slices(**RULE, fill='zeros')
-  np.testing.assert_array_equal(zeros.cut(audio), [[1, 2, 3, 0, 0, 0, 0, 0]])
-  np.testing.assert_array_equal(zeros.cut(np.arange(9))[1], [4, 5, 6, 7, 8, 0, 0, 0])
+def test_slices_repeat_what_they_have():
+  ((_, found),) = Slices(**RULE).stream([np.arange(1, 4, dtype=np.float32)])
+  np.testing.assert_array_equal(found, [1, 2, 3, 1, 2, 3, 1, 2])
 
 
 def test_spans_are_where_the_audio_is():
-  np.testing.assert_array_equal(Slices(**RULE).spans(9), [[0, 4], [2, 4.5]])
-  np.testing.assert_array_equal(Slices(**RULE, last='shift').spans(9), [[0, 4], [0.5, 4.5]])
-  np.testing.assert_array_equal(Slices(**RULE).spans(3), [[0, 1.5]])
+  for track_samples, expected in (9, [(0, 4), (2, 4.5)]), (3, [(0, 1.5)]):
+    spans = [span for span, _ in Slices(**RULE).stream([np.zeros(track_samples)])]
+    assert spans == expected
 
 
-@pytest.mark.parametrize('last', ['half', 'shift', 'drop'])
+def plain_slices(rule, audio):
+  """Returns spans in seconds and slices, written once more and plainly."""
+  spans, slices = [], []
+  for start in rule.starts(len(audio)):
+    cut = audio[start : start + rule.samples]
+    spans.append((start / rule.sample_rate, (start + len(cut)) / rule.sample_rate))
+    slices.append(np.resize(cut, rule.samples))
+  return spans, np.stack(slices)
+
+
 @pytest.mark.parametrize('hop_seconds', [1.5, 2.0, 3.0, 4.0])
 @pytest.mark.parametrize('block', [1, 5, 8, 100])
-def test_stream_has_the_slices_of_the_array(last, hop_seconds, block):
-  rule = Slices(**RULE | {'hop_seconds': hop_seconds}, last=last)
+def test_a_stream_has_the_slices_of_the_array(hop_seconds, block):
+  rule = Slices(**RULE | {'hop_seconds': hop_seconds})
   for track_samples in range(1, 40):
     audio = np.random.default_rng(track_samples).normal(size=track_samples).astype(np.float32)
     blocks = [audio[i : i + block] for i in range(0, track_samples, block)]
     spans, slices = zip(*rule.stream(blocks), strict=True)
-    np.testing.assert_array_equal(slices, rule.cut(audio))
-    np.testing.assert_array_equal(spans, rule.spans(track_samples))
+    expected_spans, expected = plain_slices(rule, audio)
+    np.testing.assert_array_equal(slices, expected)
+    np.testing.assert_array_equal(spans, expected_spans)
 
 
 def write_track(path, sample_rate, seconds, channels=2):
@@ -89,10 +88,11 @@ def write_track(path, sample_rate, seconds, channels=2):
 )
 def test_file_in_blocks_has_the_slices_of_the_whole_file(tmp_path, name, sample_rate, tolerance):
   write_track(tmp_path / name, 16000, 60)
-  rule = Slices(sample_rate, last='shift')
+  rule = Slices(sample_rate)
   slices = [cut for _, cut in rule.stream(io.blocks(tmp_path / name, sample_rate))]
   audio, rate = soundfile.read(tmp_path / name, dtype='float32')
-  expected = rule.cut(soxr.resample(audio.mean(axis=1), rate, sample_rate, quality='HQ'))
+  audio = soxr.resample(audio.mean(axis=1), rate, sample_rate, quality='HQ')
+  _, expected = plain_slices(rule, audio)
   assert expected.shape == (29, 4 * sample_rate)
   np.testing.assert_allclose(slices, expected, rtol=0, atol=tolerance)
 
@@ -140,8 +140,6 @@ def test_errors_name_the_file_and_the_reason(tmp_path):
 
 def test_empty_tracks_have_no_slices():
   with pytest.raises(DataError, match='found none'):
-    Slices(**RULE).cut(np.empty(0))
-  with pytest.raises(DataError, match='found none'):
     list(Slices(**RULE).stream([]))
 
 
@@ -152,8 +150,6 @@ def test_empty_tracks_have_no_slices():
     ('seconds', 0.0),
     ('hop_seconds', 5.0),
     ('hop_seconds', 0.0),
-    ('last', 'pad'),
-    ('fill', 'noise'),
   ],
 )
 def test_wrong_settings_are_named(field, value):

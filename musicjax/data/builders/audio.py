@@ -12,6 +12,7 @@ sub-folder that is their label. Fields of `config.dataset`:
 and, for what a file's labels, group, fold and split are, those of `musicjax.data.listing`.
 """
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -26,9 +27,10 @@ from musicjax.audio import io
 from musicjax.audio.features import LogMel, scaled_log_mel
 from musicjax.audio.slices import Slices
 from musicjax.data import listing
-from musicjax.data.source import Source, check_name, find_files, manifest
+from musicjax.data.source import Source, check_name, manifest
 from musicjax.errors import DataError
 
+EXTENSIONS = io.EXTENSIONS
 FIELDS = (
   'sample_rate', 'channels', 'seconds', 'hop_seconds', 'n_fft', 'hop_length', 'n_mels',
   'mel_scale', *listing.FIELDS,
@@ -84,12 +86,12 @@ def decode(path: Path, parameters: Mapping[str, Any]) -> np.ndarray:
   Raises:
     DataError: the file is not sound, its name is not in UTF-8, or it is shorter than a frame.
   """
+  check_name(path)  # Ids of records are text.
   return np.concatenate(list(_blocks(path, parameters)))
 
 
 def _blocks(path: Path, parameters: Mapping[str, Any]) -> Iterator[np.ndarray]:
   """Yields a file's audio as `io.blocks` does."""
-  check_name(path)
   rate, shortest = parameters['slices']['sample_rate'], parameters['front_end']['n_fft']
   found = 0
   for block in io.blocks(path, rate, channels=parameters['channels']):
@@ -125,25 +127,32 @@ def log_mels(slices: Iterable[np.ndarray], parameters: Mapping[str, Any]) -> Ite
 
 def read_inputs(
   paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
-) -> Iterator[tuple[Path, Iterator[np.ndarray] | DataError]]:
-  """Yields (path, iterator over its slices [frames, n_mels] float16) of audio files, in order.
+) -> Iterator[tuple[Path, Iterator[tuple[tuple[float, float], np.ndarray]]]]:
+  """Yields (path, iterator over its slices) of audio files, in order.
 
-  The iterator decodes as it goes, and raises DataError. Memory does not grow with a file's length.
+  The iterator yields ((start, end) in seconds, [frames, n_mels] float16). It decodes as it goes,
+  and raises DataError. Memory does not grow with a file's length.
 
   Args:
-    paths: files, and folders whose files ending in `io.EXTENSIONS` are read in sorted order,
-      subfolders too.
+    paths: of the files.
     input_shape: follows from the parameters.
     parameters: of the Source.
   """
   del input_shape
-  for path in itertools.chain.from_iterable(find_files(Path(p), io.EXTENSIONS) for p in paths):
-    if path.is_dir():
-      yield path, DataError(f'{path}: expected files {", ".join(io.EXTENSIONS)}, found none')
-    else:
-      yield path, _read_slices(path, parameters)
+  for path in paths:
+    yield path, _read_slices(path, parameters)
 
 
-def _read_slices(path: Path, parameters: Mapping[str, Any]) -> Iterator[np.ndarray]:
+def _read_slices(
+  path: Path, parameters: Mapping[str, Any]
+) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
   rule = Slices(**parameters['slices'])
-  return log_mels((audio for _, audio in rule.stream(_blocks(path, parameters))), parameters)
+  spans = collections.deque()  # Of the slices that are in the front end.
+
+  def audio():
+    for span, samples in rule.stream(_blocks(path, parameters)):
+      spans.append(span)
+      yield samples
+
+  for frames in log_mels(audio(), parameters):
+    yield spans.popleft(), frames

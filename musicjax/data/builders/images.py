@@ -18,7 +18,6 @@ and those of `musicjax.data.listing`.
 
 import functools
 import io
-import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +30,7 @@ from PIL import Image, UnidentifiedImageError
 from musicjax.audio.features import AMIN, LogMel
 from musicjax.audio.slices import Slices
 from musicjax.data import listing, parquet, tables
-from musicjax.data.source import Source, check_name, find_files, manifest
+from musicjax.data.source import Source, check_name, manifest
 from musicjax.errors import DataError
 
 FIELDS = ('sample_rate', 'n_fft', 'n_mels', 'mel_scale', 'num_frames', *listing.FIELDS)
@@ -110,27 +109,29 @@ def decode_cell(row: int, path: Path, parameters: Mapping[str, Any]) -> np.ndarr
 
 def read_inputs(
   paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
-) -> Iterator[tuple[Path, Iterator[np.ndarray] | DataError]]:
-  """Yields (path, iterator over its squares [frames, n_mels] float16) of image files, in order.
+) -> Iterator[tuple[Path, Iterator[tuple[tuple[float, float], np.ndarray]]]]:
+  """Yields (path, iterator over its squares) of image files, in order.
 
-  The iterator decodes when it is begun, and raises DataError.
+  The iterator yields ((start, end) columns, as an image has no seconds, [frames, n_mels] float16).
+  It decodes when it is begun, and raises DataError.
 
   Args:
-    paths: files, and folders whose files ending in `EXTENSIONS` are read in sorted order,
-      subfolders too.
+    paths: of the files.
     input_shape: follows from the parameters.
     parameters: of the Source.
   """
   del input_shape
-  for path in itertools.chain.from_iterable(find_files(Path(p), EXTENSIONS) for p in paths):
-    if path.is_dir():
-      yield path, DataError(f'{path}: expected files {", ".join(EXTENSIONS)}, found none')
-    else:
-      yield path, _read_squares(path, parameters)
+  for path in paths:
+    yield path, _read_squares(path, parameters)
 
 
-def _read_squares(path: Path, parameters: Mapping[str, Any]) -> Iterator[np.ndarray]:
-  yield from _project(_read_image(path), parameters)
+def _read_squares(
+  path: Path, parameters: Mapping[str, Any]
+) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
+  grey = _read_image(path)
+  rows, columns = grey.shape
+  for number, square in enumerate(_project(grey, parameters)):
+    yield (float(number * rows), float(min((number + 1) * rows, columns))), square
 
 
 def _read_image(path: Path) -> np.ndarray:

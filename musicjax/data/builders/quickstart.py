@@ -6,8 +6,6 @@ their average spectrum. Fields of `config.dataset`: `num_tracks` and `seed` of t
 
 import dataclasses
 import functools
-import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,10 @@ import numpy as np
 from musicjax.audio import io
 from musicjax.audio.features import LogMel, scaled_log_mel
 from musicjax.data.builders import synthesis
-from musicjax.data.source import Source, find_files, read
+from musicjax.data.source import Source, read
 from musicjax.errors import ConfigError, DataError
 
+EXTENSIONS = io.EXTENSIONS
 FIELDS = ('num_tracks', 'seed')  # of `config.dataset`
 # A hop of 40 ms gives a track 100 to 150 frames, and a quarter of a beat 2 to 6.
 FRONT_END = LogMel(sample_rate=synthesis.SAMPLE_RATE, n_fft=1024, hop_length=640, n_mels=64)
@@ -95,20 +94,12 @@ def read_inputs(
   """Yields (path, [frames, n_mels] float32 or the error) of audio files, in order.
 
   Args:
-    paths: files, and folders whose files ending in `io.EXTENSIONS` are read in sorted order,
-      subfolders too.
+    paths: of the files.
     input_shape: follows from the parameters.
     parameters: of the Source; of a longer file the first `max_seconds` are read.
   """
   del input_shape
   decode = functools.partial(
-    _load, sample_rate=parameters['front_end']['sample_rate'], seconds=parameters['max_seconds']
+    io.load, sample_rate=parameters['front_end']['sample_rate'], seconds=parameters['max_seconds']
   )
-  files = itertools.chain.from_iterable(find_files(Path(path), io.EXTENSIONS) for path in paths)
-  return read(files, decode, functools.partial(log_mels, parameters=parameters))
-
-
-def _load(path: Path, sample_rate: int, seconds: float) -> np.ndarray:
-  if os.path.isdir(path):
-    raise DataError(f'{path}: expected files {", ".join(io.EXTENSIONS)}, found none')
-  return io.load(path, sample_rate, seconds)
+  return read(paths, decode, functools.partial(log_mels, parameters=parameters))

@@ -23,9 +23,10 @@ import numpy as np
 from numpy.lib import format as npy
 
 from musicjax.data import tables
-from musicjax.data.source import Source, find_files, manifest
+from musicjax.data.source import Source, manifest
 from musicjax.errors import DataError, quoted
 
+EXTENSIONS = ('.npy',)
 _READERS = 8  # Threads; reading .npy files waits for the disk, not for Python.
 _MAX_TAGS = 10_000  # More are a slip of the pen, and a table of all tracks and tags takes memory.
 _MAX_NAME_BYTES = 251  # With `.npy` the 255 that file systems allow.
@@ -68,10 +69,9 @@ def load(config) -> Source:
 def read_inputs(
   paths: Sequence[Path], input_shape: tuple[int | None, ...], parameters: Mapping[str, Any]
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
-  """Yields (path, [frames, width] float32 or the error) for .npy files and folders of them."""
+  """Yields (path, [frames, width] float32 or the error) of .npy files, in order."""
   del parameters  # Embeddings are used as they are.
-  files = itertools.chain.from_iterable(find_files(Path(path), ['.npy']) for path in paths)
-  return _read_embeddings(files, input_shape[1])
+  return _read_embeddings(paths, input_shape[1])
 
 
 def submission_inputs(data_dir: Path) -> list[tuple[str, Path]]:
@@ -195,8 +195,6 @@ def _read_embeddings(
   """Reads files side by side, in order, a bounded number ahead."""
 
   def read(path):
-    if os.path.isdir(path):
-      return DataError(f'{path}: expected .npy files, found none')
     try:
       return read_embedding(path, width)
     except DataError as error:

@@ -128,10 +128,12 @@ def test_a_folder_and_a_table_of_the_same_images_hold_the_same(tmp_path):
     for decoder in decoders[1:]:
       np.testing.assert_array_equal(decoder(int(row)), expected)
   np.testing.assert_array_equal(of_table.labels, of_folder.labels)
-  read = dict(images.read_inputs([folder], of_folder.input_shape, of_folder.parameters))
+  read = dict(images.read_inputs(of_folder.keys, of_folder.input_shape, of_folder.parameters))
   assert list(read) == of_folder.keys
   for key, squares in read.items():
-    np.testing.assert_array_equal(list(squares), of_folder.decode(key))
+    spans, inputs = zip(*squares, strict=True)
+    assert spans[0][0] == 0
+    np.testing.assert_array_equal(inputs, of_folder.decode(key))
 
 
 def test_a_table_gives_labels_with_spaces_between_groups_and_splits(tmp_path):

@@ -359,8 +359,9 @@ def test_files_to_predict_are_read_as_those_to_learn_from(folder):
     inputs.mkdir(exist_ok=True)
     for number, content in enumerate(contents):
       (inputs / f'{number}.npy').write_bytes(content)
-    results = list(yandex.read_inputs([inputs], (None, WIDTH), {}))
-    assert [path for path, _ in results] == [inputs / f'{n}.npy' for n in range(len(contents))]
+    paths = [inputs / f'{n}.npy' for n in range(len(contents))]
+    results = list(yandex.read_inputs(paths, (None, WIDTH), {}))
+    assert [path for path, _ in results] == paths
     for (path, result), content in zip(results, contents, strict=True):
       counts[type(result).__name__] += 1
       expected = expected_array(content, path)
@@ -397,7 +398,8 @@ def test_nothing_is_ever_unpickled(tmp_path):
   # A header that lies: floats by name, a pickle by content.
   lie = npy_bytes(np.zeros((1, WIDTH), np.float32)).split(b'\n')[0] + b'\n' + pickle.dumps(payload)
   (tmp_path / 'lie.npy').write_bytes(lie)
-  results = [result for _, result in yandex.read_inputs([tmp_path], (None, WIDTH), {})]
+  paths = sorted(tmp_path.glob('*.npy'))
+  results = [result for _, result in yandex.read_inputs(paths, (None, WIDTH), {})]
   assert [type(result) for result in results] == 5 * [DataError]
   assert not (tmp_path / 'trace').exists()
 
@@ -570,16 +572,12 @@ def test_one_file_of_another_width_is_the_bad_one_even_if_it_is_the_first(folder
   assert 'expected width 4, found 9' in str(outcome(source.decode, source.keys[0]))
 
 
-def test_a_folder_without_embeddings_is_an_error_and_folders_named_like_files_are_walked(tmp_path):
-  (tmp_path / 'none').mkdir()
-  deep = tmp_path / 'some' / 'x.npy'
-  deep.mkdir(parents=True)
-  (deep / 'loop').symlink_to(tmp_path / 'some')
-  np.save(deep / 'a.npy', np.ones((2, WIDTH), np.float32))
-  paths = [tmp_path / 'some', tmp_path / 'none', tmp_path / 'gone.npy']
+def test_files_to_predict_that_are_none_are_errors(tmp_path):
+  (tmp_path / 'folder.npy').mkdir()
+  np.save(tmp_path / 'a.npy', np.ones((2, WIDTH), np.float32))
+  paths = [tmp_path / name for name in ('a.npy', 'folder.npy', 'gone.npy')]
   (first, array), *errors = yandex.read_inputs(paths, (None, WIDTH), {})
-  assert first == deep / 'a.npy'
   np.testing.assert_array_equal(array, np.ones((2, WIDTH)))
-  assert [path for path, _ in errors] == paths[1:]
-  assert 'expected .npy files, found none' in str(errors[0][1])
+  assert [first, *(path for path, _ in errors)] == paths
+  assert 'expected a file, found a folder' in str(errors[0][1])
   assert 'not found' in str(errors[1][1])
