@@ -1,15 +1,16 @@
 """Decoding of audio files, on the host."""
 
+import hashlib
 import os
 import re
 import stat
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 import soxr
 
+from musicjax.audio import containers
 from musicjax.errors import ConfigError, DataError
 
 CHANNELS = ('average', 'left')
@@ -17,15 +18,24 @@ EXTENSIONS = ('.flac', '.mp3', '.ogg', '.wav')  # Of files that are looked for i
 
 # Hz. Files outside are damaged, and resampling them would make clips of any length.
 _MIN_RATE, _MAX_RATE = 1_000, 768_000
-# Floats may hold the integers of another format; the power of more overflows.
-_MAX_SAMPLE = 2.0**31
+# Floats may hold the integers of another format; the power of more overflows. What was coded is
+# near full scale: damaged MP3 frames are not.
+_MAX_FLOAT, _MAX_CODED = 2.0**31, 8.0
 _BLOCK_SAMPLES = 1 << 17  # Read at once, of all channels.
 # Says libsndfile of a WAV file whose samples are fewer than the header tells.
 _CUT = re.compile(r'^data : (\d+) \(should be', re.MULTILINE)
 _UNKNOWN_FRAMES = 2**63 - 1  # Says libsndfile of a stream.
 _UNKNOWN_BYTES = 0x7FFF0000  # From here on a header means that its writer could not know.
 
-_REVERSED_BITS = bytes(int(f'{byte:08b}'[::-1], 2) for byte in range(256))
+
+class _Forward(soundfile.SoundFile):
+  """A file that is read on and on: others are told after every read to seek to where they are.
+
+  With that, Opus and MP3 files forget what the next samples need of those before.
+  """
+
+  def seekable(self) -> bool:
+    return False
 
 
 def load(
@@ -59,13 +69,14 @@ def blocks(
     [samples] float32; together they are the track, at least one sample, full scale is 1.
 
   Raises:
-    DataError: the file is missing, empty, cut off, not decodable, or holds NaN or infinite samples.
+    DataError: the file is missing, empty, cut off, damaged as far as its format can tell, or holds
+      NaN or samples beyond all measure.
   """
   try:
     if not stat.S_ISREG(os.stat(path).st_mode):
       raise DataError(f'{path}: expected an audio file, found a folder or device')
-    _check_ogg(path)
-    with soundfile.SoundFile(os.fsencode(path)) as file:  # It takes no name that is not UTF-8.
+    containers.check(path)
+    with _Forward(os.fsencode(path)) as file:  # It takes no name that is not UTF-8.
       rate = file.samplerate
       if not _MIN_RATE <= rate <= _MAX_RATE:
         raise DataError(
@@ -106,6 +117,9 @@ def _read_mono(
   cut = _CUT.search(file.extra_info)
   if cut and int(cut[1]) < _UNKNOWN_BYTES and (wanted is None or file.frames < wanted):
     raise DataError(f'{path}: expected {cut[1]} bytes of samples, found fewer; it is cut off')
+  most = _MAX_FLOAT if file.subtype in ('FLOAT', 'DOUBLE') else _MAX_CODED
+  expected_md5, sample_bytes = (wanted is None and containers.flac_md5(path)) or (None, 0)
+  md5 = hashlib.md5() if expected_md5 else None
   read = 0
   while wanted is None or read < wanted:
     frames = max(1, _BLOCK_SAMPLES // file.channels)
@@ -119,33 +133,23 @@ def _read_mono(
       mono = to_mono(block, channels)
     if not np.isfinite(mono).all():
       raise DataError(f'{path}: expected finite samples, found NaN or infinity')
-    if np.abs(mono).max() > _MAX_SAMPLE:
-      found = np.abs(mono).max()
-      raise DataError(f'{path}: expected samples of up to {_MAX_SAMPLE:g}, found {found:g}')
+    if (loudest := np.abs(mono).max()) > most:
+      raise DataError(f'{path}: expected samples of up to {most:g}, found {loudest:g}')
+    if md5:
+      md5.update(_integers(block, sample_bytes))
     yield mono
     read += len(block)
   if read < promised and file.frames != _UNKNOWN_FRAMES:
     raise DataError(f'{path}: expected {promised} samples, found {read}; it is cut off')
   if not read:
     raise DataError(f'{path}: expected audio, found no samples')
+  if md5 and md5.digest() != expected_md5:
+    raise DataError(f'{path}: expected the samples that its FLAC header tells of, found others')
 
 
-def _check_ogg(path: str | os.PathLike) -> None:
-  """Checks the pages of an Ogg file: libsndfile passes over damaged ones, and gives silence."""
-  with open(path, 'rb') as file:
-    if file.read(4) != b'OggS':
-      return
-    at = 0
-    file.seek(0)
-    while header := file.read(27):
-      sizes = file.read(header[26]) if len(header) == 27 else b''
-      body = file.read(sum(sizes))
-      whole = len(header) == 27 and len(body) == sum(sizes)
-      # Ogg's CRC-32 is that of zlib with the bits of all bytes the other way round, and no
-      # inversion.
-      page = header[:22] + bytes(4) + header[26:] + sizes + body
-      found = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
-      expected = int.from_bytes(header[22:26].translate(_REVERSED_BITS), 'big')
-      if header[:4] != b'OggS' or not whole or found != expected:
-        raise DataError(f'{path}: expected whole Ogg pages, found damage in the one at byte {at}')
-      at += len(page)
+def _integers(block: np.ndarray, sample_bytes: int) -> bytes:
+  """Returns [samples, channels] as the little-endian integers that they were coded from."""
+  integers = (block * 2.0 ** (8 * sample_bytes - 1)).astype('<i4')
+  if sample_bytes == 2:
+    return integers.astype('<i2').tobytes()
+  return integers.view(np.uint8).reshape(*block.shape, 4)[..., :sample_bytes].tobytes()

@@ -56,3 +56,27 @@ def test_errors_name_the_file_and_the_reason(tmp_path):
   ]:
     with pytest.raises(DataError, match=f'{name}: .*{reason}'):
       io.load(tmp_path / name, 16000)
+
+
+@pytest.mark.parametrize(
+  ('name', 'rate', 'subtype'),
+  [('x.ogg', 48000, 'OPUS'), ('x.ogg', 44100, None), ('x.mp3', 22050, None)],
+)
+def test_a_file_in_blocks_is_the_file_in_one(tmp_path, monkeypatch, name, rate, subtype):
+  # Blocks end within frames, and one a few samples before the end.
+  monkeypatch.setattr(io, '_BLOCK_SAMPLES', 5000)
+  audio = np.random.default_rng(0).normal(0, 0.1, 75_227)
+  soundfile.write(tmp_path / name, audio, rate, subtype=subtype)
+  expected, _ = soundfile.read(tmp_path / name, dtype='float32')
+  found = io.load(tmp_path / name, rate)
+  # A unit of the last place; with seeking it is 0.1 and more.
+  np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7)
+
+
+def test_coded_samples_far_beyond_full_scale_are_refused(tmp_path):
+  loud = 20 * tone(16000)
+  soundfile.write(tmp_path / 'loud.wav', loud, 16000, subtype='FLOAT')
+  assert io.load(tmp_path / 'loud.wav', 16000).max() == pytest.approx(10, rel=0.01)
+  soundfile.write(tmp_path / 'loud.ogg', loud, 16000)
+  with pytest.raises(DataError, match=r'loud\.ogg: expected samples of up to 8, found'):
+    io.load(tmp_path / 'loud.ogg', 16000)
