@@ -4,6 +4,7 @@ Nothing here augments or normalises: that is `System.prepare`, which the update 
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -166,12 +167,11 @@ def _audio(
   if 'slices' not in parameters or not path.is_file():
     return None
   rule = Slices(**parameters['slices'])
+  blocks = io.blocks(path, rule.sample_rate, channels=parameters['channels'])
   try:
-    audio = io.load(path, rule.sample_rate, channels=parameters['channels'])
-  except DataError:
+    _, piece = next(itertools.islice(rule.stream(blocks), number, None))
+  except (DataError, StopIteration):  # Not the file that was prepared.
     return None
-  first = rule.starts(len(audio))[number]
-  (piece,) = rule.cut(audio[first : first + rule.samples])
   return piece[start : start + samples]
 
 
