@@ -107,11 +107,25 @@ def on_sigterm_stop() -> Callable[[], bool]:
   Where several processes run, they stop at one moment, whichever of them got the signal: JAX's
   coordination service agrees on the first ask that none has come to. So all ask as often as the
   others: after every step, and before every batch of an evaluation. Once it is true it stays true.
+
+  Asking also raises the KeyboardInterrupt of a Ctrl-C that was lost.
   """
-  stop = threading.Event()
+  stop, interrupted = threading.Event(), threading.Event()
+
+  def interrupt(*_):
+    interrupted.set()
+    raise KeyboardInterrupt
+
+  def is_told_to_stop():
+    if interrupted.is_set():  # The first met a finaliser or a callback, which lose exceptions.
+      raise KeyboardInterrupt
+    return stop.is_set()
+
+  if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # As in background.
+    _on_signal(signal.SIGINT, interrupt)
   if jax.process_count() == 1:
-    _on_sigterm(lambda *_: stop.set())
-    return stop.is_set
+    _on_signal(signal.SIGTERM, lambda *_: stop.set())
+    return is_told_to_stop
   if distributed.global_state.preemption_sync_manager is None:
     # Only now, see `backends`: until something could be saved, SIGTERM just ends a process.
     jax.config.update('jax_enable_preemption_service', True)
@@ -120,7 +134,7 @@ def on_sigterm_stop() -> Callable[[], bool]:
   multihost_utils.reached_preemption_sync_point(next(asks))
 
   def is_time_to_stop() -> bool:
-    if not stop.is_set() and multihost_utils.reached_preemption_sync_point(next(asks)):
+    if not is_told_to_stop() and multihost_utils.reached_preemption_sync_point(next(asks)):
       stop.set()
     return stop.is_set()
 
@@ -134,14 +148,14 @@ def on_sigterm_exit() -> None:
   `on_sigterm_stop` it remains what they agree about.
   """
   if jax.process_count() == 1:
-    _on_sigterm(_exit_at_once)
+    _on_signal(signal.SIGTERM, _exit_at_once)
   elif distributed.global_state.preemption_sync_manager is None:
-    _on_sigterm(signal.SIG_DFL)
+    _on_signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def on_sigterm_die() -> None:
   """Lets SIGTERM do again what it does by default."""
-  _on_sigterm(signal.SIG_DFL)
+  _on_signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _exit_at_once(*_) -> None:
@@ -222,6 +236,6 @@ def _client():
   return distributed.global_state.client
 
 
-def _on_sigterm(handler) -> None:
+def _on_signal(number: signal.Signals, handler: Any) -> None:
   if threading.current_thread() is threading.main_thread():  # Others may not set it.
-    signal.signal(signal.SIGTERM, handler)
+    signal.signal(number, handler)

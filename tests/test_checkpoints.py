@@ -199,8 +199,8 @@ def test_a_replacement_that_is_not_finished_leaves_the_step_as_it_was(directory,
 @pytest.mark.parametrize('which', ['latest', 'best', '3'])
 @pytest.mark.parametrize(
   'moment',
-  [(checkpoints, '_fault'), (checkpoints, '_size_and_checksum'), (checkpoints, '_orbax_metadata'),
-   (checkpoints.ocp, 'StandardCheckpointer')],
+  [(checkpoints, '_fault'), (checkpoints, '_size_and_checksum'),
+   (checkpoints, '_check_orbax_metadata'), (checkpoints.ocp, 'StandardCheckpointer')],
   ids=['before', 'in the middle', 'at the end', 'afterwards'],
 )  # fmt: skip
 def test_what_a_training_deletes_while_it_is_read_is_not_damaged(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from launch import local
+from musicjax import processes
 from musicjax.data import array_records
 from tests.conftest import make_config
 
@@ -169,3 +170,22 @@ def test_the_first_failure_is_the_launchers_and_what_hangs_is_killed(monkeypatch
   failing = subprocess.Popen([sys.executable, '-c', 'raise SystemExit(3)'])
   assert local.wait([hanging, failing], collections.deque()) == 3
   assert hanging.returncode == -signal.SIGKILL
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_a_ctrl_c_that_a_finaliser_loses_is_raised_at_the_next_ask():
+  class Finalised:
+    def __del__(self):
+      signal.raise_signal(signal.SIGINT)
+
+  before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+  signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    is_time_to_stop = processes.on_sigterm_stop()
+    assert not is_time_to_stop()
+    Finalised()  # And gone.
+    with pytest.raises(KeyboardInterrupt):
+      is_time_to_stop()
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
