@@ -88,6 +88,9 @@ def evaluate(
 
   Returns:
     The scores; None where `stop` was true before they were complete.
+
+  Raises:
+    FloatingPointError: a score is NaN or infinite.
   """
   plan, steps = input_pipeline.eval_plan(prepared.index, rows, config)
   local = sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
@@ -116,6 +119,7 @@ def by_track(
     losses: [m].
 
   Raises:
+    FloatingPointError: if a score is NaN or infinite.
     RuntimeError: if an example was scored twice or not at all.
   """
   order = np.argsort(index, kind='stable')  # Rows of the index ascend by id.
@@ -125,6 +129,11 @@ def by_track(
     raise RuntimeError(
       f'evaluation: expected {len(rows)} examples once each, found '
       f'{len(index)} scores of {len(np.unique(index))} examples'
+    )
+  if len(bad := np.flatnonzero(~np.isfinite(scores).all(axis=1))):
+    raise FloatingPointError(
+      f'evaluation: expected finite scores, found NaN or Inf for {len(bad)} of {len(rows)} '
+      f'examples, the first of them {prepared.index.ids[index[bad[0]]]}'
     )
   ids, first, track_of = np.unique(
     prepared.index.tracks[index], return_index=True, return_inverse=True

@@ -18,7 +18,7 @@ from musicjax import workdir as workdir_lib
 from musicjax.audio import io
 from musicjax.audio.slices import Slices
 from musicjax.data import input_pipeline
-from musicjax.data.array_records import Prepared
+from musicjax.data.prepared import Prepared
 from musicjax.errors import DataError, told_of_full_disk
 from musicjax.train_step import Batch
 

@@ -190,8 +190,15 @@ def _score(
       if keep_slices:
         track.slices.append((span, scores))
     while begun[0] is not chunk[-1][0]:  # Of the last one there may be more.
-      yield begun.popleft()
-  yield from begun
+      yield _checked(begun.popleft())
+  yield from map(_checked, begun)
+
+
+def _checked(track: _Track) -> _Track:
+  """Gives a track an error where a score is no number, as of inputs beyond all measure."""
+  if not track.error and not np.isfinite(track.sums).all():
+    track.error = DataError(f'{track.path}: expected finite scores, found NaN or Inf')
+  return track
 
 
 def _examples(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from musicjax import metrics, plots
+from musicjax import metrics, plots, tasks
 from musicjax.markdown import escape, folded, number, table
 
 _NUM_LISTED = 10  # best and worst tags in a table
@@ -36,7 +36,7 @@ def judge(
     train_support: [classes] tracks of the training split with each label.
   """
   classes = metrics.per_class(scores, labels)
-  decisions = metrics.top_1(scores) if task == 'single_label' else metrics.above(scores)
+  decisions = tasks.create(task).decide(scores)
   tuned = metrics.f1_per_class(metrics.above(scores, thresholds), labels)
   classes |= metrics.classification(decisions, labels)
   classes |= {'threshold': thresholds, 'tuned': tuned, 'train_support': np.asarray(train_support)}

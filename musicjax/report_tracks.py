@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from musicjax import metrics
+from musicjax import metrics, tasks
 from musicjax import workdir as workdir_lib
 from musicjax.markdown import escape, number, table
 
@@ -33,7 +33,7 @@ def judge(
   precision = metrics.ranking_precision(scores, labels)
   single = task == 'single_label'
   order = np.argsort(-scored.losses) if single else np.lexsort((-scored.losses, precision))
-  decided = metrics.top_1(scores) if single else metrics.above(scores)
+  decided = tasks.create(task).decide(scores)
   tuned = metrics.above(scores, thresholds)
 
   def names(row):

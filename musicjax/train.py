@@ -22,6 +22,7 @@ from musicjax import (
   sharding,
   summaries,
   system,
+  tasks,
   thresholds,
   train_state,
 )
@@ -217,15 +218,7 @@ def _train_and_evaluate(
   if None in scores.values():  # Of several processes; a single one ends at once.
     say(processes.NOTHING_TO_SAVE)
     raise SystemExit(0)
-  metrics_by_split = {split: s.metrics(parts.task) for split, s in scores.items()}
-  tuned = thresholds.tune(scores['validation'].scores, scores['validation'].labels)
-  with_tuned = thresholds.f1_with(tuned, scores['test'].scores, scores['test'].labels)
-  summaries.write_final_metrics(
-    writer, int(state.step), {**metrics_by_split, 'test_tuned': with_tuned}
-  )
-  final = {
-    **metrics_by_split,
-    'test_tuned': with_tuned,
+  facts = {
     'steps': int(state.step),
     'num_train_steps': steps,
     'reported_step': int(chosen.step),
@@ -233,48 +226,55 @@ def _train_and_evaluate(
     'examples_per_second': int(state.step) * config.batch_size / clock.seconds,
     'state_fingerprint': train_state.fingerprint(state),
   }
-  if sharding.is_main_process():
-    train_support = prepared.index.labels[tracks['train']].sum(axis=0)
-    _write_results(workdir, writer, dataset['label_names'], scores, final, train_support, tuned)
-  writer.close()
-  for split, values in metrics_by_split.items():
-    say(f'{split} at step {final["reported_step"]}: {format_metrics(values)}')
-  say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
-  return final
+  train_support = prepared.index.labels[tracks['train']].sum(axis=0)
+  return _report(workdir, writer, parts.task, dataset['label_names'], scores, facts, train_support)
 
 
-def _write_results(
+def _report(
   workdir: Path,
   writer: summaries.Writer,
+  task: tasks.Task,
   label_names: Sequence[str],
   scores: dict[str, evaluate.Scores],
-  final: dict[str, Any],
+  facts: dict[str, Any],
   train_support: np.ndarray,
-  tuned: np.ndarray,
-) -> None:
-  """Writes predictions, thresholds, the report and, last, what says that the run is complete.
+) -> dict[str, Any]:
+  """Judges the scores, tells, and writes: `metrics.json` last, which says the run is complete.
 
   Args:
     workdir: of the run.
-    writer: of its summaries.
+    writer: of its summaries; closed in the end.
+    task: of the run.
     label_names: one name a class.
-    scores: of `validation` and `test`.
-    final: what `metrics.json` holds.
+    scores: of `validation` and `test`, from the checkpoint to report.
+    facts: what else `metrics.json` holds.
     train_support: [classes] training tracks with each label.
-    tuned: [classes] thresholds.
+
+  Returns:
+    What `metrics.json` holds.
   """
   validation, test = scores['validation'], scores['test']
-  workdir_lib.write_predictions(
-    workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
-  )
-  thresholds.save(
-    workdir, label_names, tuned, validation.scores, validation.labels, final['reported_step']
-  )
-  by_split = {split: final[split] for split in scores}
-  reports.write(workdir, label_names, scores, by_split, train_support, tuned)
-  summaries.write_report(writer, final['steps'], workdir)
-  writer.flush()
-  workdir_lib.write_json(workdir / 'metrics.json', final)
+  by_split = {split: s.metrics(task) for split, s in scores.items()}
+  tuned = thresholds.tune(validation.scores, validation.labels)
+  test_tuned = thresholds.f1_with(tuned, test.scores, test.labels)
+  final = {**by_split, 'test_tuned': test_tuned, **facts}
+  summaries.write_final_metrics(writer, facts['steps'], {**by_split, 'test_tuned': test_tuned})
+  if sharding.is_main_process():
+    workdir_lib.write_predictions(
+      workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
+    )
+    thresholds.save(
+      workdir, label_names, tuned, validation.scores, validation.labels, facts['reported_step']
+    )
+    reports.write(workdir, label_names, scores, by_split, train_support, tuned)
+    summaries.write_report(writer, facts['steps'], workdir)
+    writer.flush()
+    workdir_lib.write_json(workdir / 'metrics.json', final)
+  writer.close()
+  for split, values in by_split.items():
+    say(f'{split} at step {facts["reported_step"]}: {format_metrics(values)}')
+  say(f'report: {workdir / "report.md"}\ncurves: tensorboard --logdir {workdir}')
+  return final
 
 
 def say(line: str) -> None:

@@ -39,3 +39,11 @@ def test_an_example_scored_twice_or_not_at_all_is_an_error(prepared, index):
     evaluate.by_track(
       prepared, np.arange(5), np.array(index), np.zeros((len(index), 2)), np.zeros(len(index))
     )
+
+
+def test_scores_that_are_no_numbers_are_told_with_their_example(prepared):
+  scores = np.full((5, 2), 0.5)
+  scores[[1, 4], 0] = np.nan, np.inf
+  order = np.array([4, 1, 3, 0, 2])
+  with pytest.raises(FloatingPointError, match='for 2 of 5 examples, the first of them a#1'):
+    evaluate.by_track(prepared, np.arange(5), order, scores[order], np.zeros(5))

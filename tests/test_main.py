@@ -213,6 +213,16 @@ def test_inputs_unlike_those_trained_on_are_refused_by_name(case, trained, tmp_p
     predict.predict(trained, config, 'best', [str(tmp_path / 'track.npy')])
 
 
+def test_a_file_without_finite_scores_is_left_out(trained, yandex_folder, tmp_path):
+  np.save(tmp_path / 'huge.npy', np.full((4, 8), 1e38, np.float32))  # Finite, and sums of it not.
+  good = yandex_folder / 'track_embeddings' / '1.npy'
+  config = workdir.read_config(trained, None)
+  path = predict.predict(trained, config, 'best', [str(tmp_path / 'huge.npy'), str(good)])
+  assert list(pd.read_csv(path)['path']) == [str(good)]
+  skipped = pd.read_csv(path.with_name('skipped.csv'))
+  assert 'huge.npy: expected finite scores, found NaN or Inf' in skipped['reason'][0]
+
+
 def test_a_workdir_of_another_config_is_refused_with_the_differences(trained):
   given = workdir.read_config(trained, None)
   given.batch_size, given.augment = 4, {}

@@ -8,8 +8,9 @@ its keyword arguments are config fields. Each draws from a key of its own, deriv
 switching one on leaves what the others draw as it was.
 
 A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`,
-where it has them with `weights` `[batch]`, which are mixed as the labels are. Inputs may be
-waveforms, `[batch, samples]`: what is said of frames holds for samples then.
+where it has them with `weights` `[batch]`. A label of a mixture counts by the weight of the example
+that brought it, too. Inputs may be waveforms, `[batch, samples]`: what is said of frames holds for
+samples then.
 """
 
 import inspect
@@ -97,8 +98,9 @@ def gain(key: jax.Array, batch: Batch, *, max_db: float, probability: float = 1.
 def mixup(key: jax.Array, batch: Batch, *, alpha: float, probability: float = 1.0) -> Batch:
   """Adds another example of the micro-batch, frame by frame (Zhang et al. 2018).
 
-  Inputs, labels and weights become `w x + (1 - w) partner`, w from Beta(alpha, alpha) an example.
-  The result is as long as the longer of the two; beyond its end the shorter one contributes zeros.
+  Inputs and weights become `w x + (1 - w) partner`, w from Beta(alpha, alpha) an example, and so do
+  labels, where weights are equal. The result is as long as the longer of the two; beyond its end
+  the shorter one contributes zeros.
 
   Args:
     key: random key.
@@ -125,7 +127,8 @@ def cutmix_time(key: jax.Array, batch: Batch, *, alpha: float, probability: floa
   """Replaces a span of frames by the same span of another example (Yun et al. 2019, over time).
 
   The span lies where both are valid, and takes a share from Beta(alpha, alpha) of those frames.
-  Labels and weights are mixed by the share of the example's valid frames that come from each.
+  Weights are mixed by the share of the example's valid frames that come from each, and so are
+  labels, where weights are equal.
 
   Args:
     key: random key.
@@ -362,9 +365,16 @@ def _fill(batch: Batch, masked: jax.Array, fill: str, name: str) -> Batch:
 
 
 def _mix_targets(own: jax.Array, batch: Batch, partner: jax.Array) -> Batch:
-  """Labels and weights where each example keeps the share `own` `[batch]` of itself."""
-  targets = {name: batch[name] for name in ('labels', 'weights') if name in batch}
-  return {name: _blend(own, x, x[partner]) for name, x in targets.items()}
+  """Labels and weights where each example keeps the share `own` `[batch]` of itself.
+
+  Losses are linear in labels: mixed by share and weight, each label costs what it would alone.
+  """
+  if 'weights' not in batch:
+    return {'labels': _blend(own, batch['labels'], batch['labels'][partner])}
+  weights = _blend(own, batch['weights'], batch['weights'][partner])
+  by_weight = jnp.where(weights > 0, own * batch['weights'] / weights, own)
+  labels = _blend(by_weight, batch['labels'], batch['labels'][partner])
+  return {'labels': labels, 'weights': weights}
 
 
 def _blend(own: jax.Array, x: jax.Array, other: jax.Array) -> jax.Array:

@@ -62,12 +62,26 @@ def test_mixup_mixes_labels_with_the_weights_of_the_inputs(seed):
 
 
 @pytest.mark.parametrize('function', [mixup, cutmix_time])
-def test_mixing_mixes_weights_as_labels(function):
-  # Labels are one-hot: they hold the shares in which weights must be mixed.
-  weights = jnp.arange(1.0, SIZE + 1)
+def test_each_label_of_a_mixture_counts_by_its_own_share_and_weight(function):
+  weights = np.array([1, 0, 3, 0.5, 2, 0, 4, 1], np.float32)
+  # Labels are one-hot: without weights they are the shares.
+  shares = np.asarray(function(jax.random.key(0), make_batch(), alpha=1.0)['labels'])
   mixed = function(jax.random.key(0), make_batch() | {'weights': weights}, alpha=1.0)
-  np.testing.assert_allclose(mixed['weights'], mixed['labels'] @ weights, rtol=1e-6)
-  assert not np.allclose(mixed['weights'], weights)
+  np.testing.assert_allclose(mixed['weights'], shares @ weights, rtol=1e-6)
+  costs = mixed['labels'] * mixed['weights'][:, None]
+  np.testing.assert_allclose(costs, shares * weights, rtol=1e-5)  # Small ones are differences.
+  np.testing.assert_allclose(mixed['labels'].sum(axis=1), 1, rtol=1e-6)
+  assert not np.allclose(mixed['labels'], shares)
+
+
+@pytest.mark.parametrize('function', [mixup, cutmix_time])
+def test_mixing_with_weights_of_one_gives_the_bits_of_mixing_without(function):
+  for seed in range(20):
+    key, weights = jax.random.key(seed), jnp.ones(SIZE)
+    plain = function(key, make_batch(), alpha=1.0)
+    mixed = function(key, make_batch() | {'weights': weights}, alpha=1.0)
+    np.testing.assert_array_equal(mixed['labels'], plain['labels'])
+    np.testing.assert_array_equal(mixed['weights'], weights)
 
 
 @pytest.mark.parametrize('seed', range(3))
