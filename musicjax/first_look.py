@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from musicjax import plots, summaries
+from musicjax import summaries
 from musicjax import workdir as workdir_lib
 from musicjax.audio import io
 from musicjax.audio.slices import Slices
@@ -76,6 +76,8 @@ def write(
   """
   if not has_pictures(prepared.parameters):
     return
+  from musicjax import plots  # With matplotlib, which no start should wait for.
+
   front_end = prepared.parameters['front_end']
   rows = []
   for number, example in enumerate(first_examples(config, prepared, plan, prepare), 1):

@@ -18,7 +18,6 @@ from musicjax import (
   evaluate,
   first_look,
   processes,
-  reports,
   sharding,
   summaries,
   system,
@@ -253,6 +252,8 @@ def _report(
   Returns:
     What `metrics.json` holds.
   """
+  from musicjax import reports  # With matplotlib, which no start should wait for.
+
   validation, test = scores['validation'], scores['test']
   by_split = {split: s.metrics(task) for split, s in scores.items()}
   tuned = thresholds.tune(validation.scores, validation.labels)
