@@ -38,7 +38,7 @@ setup(
   extras_require={
     'test': ['hypothesis', 'pytest>=8'],
     'dev': ['hypothesis', 'pre-commit', 'pytest>=8', 'ruff>=0.9'],
-    'beam': ['apache-beam'],
+    'beam': ['apache-beam', 'mlcroissant'],  # TFDS's command line imports the second, unasked.
     'cuda': ['jax[cuda13]'],
     'tpu': ['jax[tpu]'],
   },

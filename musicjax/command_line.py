@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
-from musicjax.errors import ConfigError, exit_line
+from musicjax.errors import ConfigError, exit_line, quoted
 from musicjax.fields import flatten, unknown_field
 
 FLAGS = flags.FLAGS
@@ -26,7 +27,7 @@ def run(main: Callable[[ConfigDict | None], None]) -> None:
   and with 1 after a `FloatingPointError`, `StorageError` or full disk, which stop a run on its way;
   each is told in one line of stderr.
   """
-  told = _told_in_one_line()
+  told = told_in_one_line()
   app.run(told(lambda _: main(FLAGS.config)), flags_parser=told(parse))
 
 
@@ -46,6 +47,29 @@ def parse(argv: list[str]) -> None:
     raise _explain(error, '\0'.join(argv)) from error
   if others:
     raise ConfigError(f'expected flags alone, found {others[0]!r}')
+
+
+def config_of(words: str) -> ConfigDict:
+  """Returns the config of `FILE --config.field=value ...`, what else follows `--config=`.
+
+  Raises:
+    ConfigError: as `parse`.
+  """
+  try:
+    argv = ['', *shlex.split(f'--config={words}')]
+  except ValueError as error:  # A quote without an end.
+    raise ConfigError(f'--config: {error} in {quoted(words)}') from error
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
+  try:
+    _, *others = values(argv)
+    config = values.config
+    config.to_dict()
+  except Exception as error:  # As in `parse`.
+    raise _explain(error, '\0'.join(argv)) from error
+  if others:
+    raise ConfigError(f'--config: expected a file and its fields, found {others[0]!r}')
+  return config
 
 
 def require(*names: str) -> None:
@@ -84,7 +108,8 @@ def _explain(error: Exception, arguments: str) -> ConfigError:
 
 
 @contextlib.contextmanager
-def _told_in_one_line() -> Iterator[None]:
+def told_in_one_line() -> Iterator[None]:
+  """Ends the program as `run` says."""
   try:
     yield
   except (Exception, KeyboardInterrupt) as error:

@@ -50,6 +50,31 @@ def get_config():
   assert config.to_dict() == {'on': False, 'off': True, 'count': 3, 'sizes': (4, 5)}
 
 
+def test_a_config_in_one_text_is_what_the_flags_make_of_it(parse):
+  fields = ['--config.batch_size=4', "--config.data_dir='a folder'", '--config.buckets=48,64']
+  config = command_line.config_of(' '.join([FILE.removeprefix('--config='), *fields]))
+  assert config == parse(FILE, fields[0], '--config.data_dir=a folder', fields[2])
+  assert (config.batch_size, config.data_dir, config.buckets) == (4, 'a folder', (48, 64))
+
+
+@pytest.mark.parametrize(
+  ('words', 'message'),
+  [
+    ('configs/nowhere.py', "--config: expected a Python file, found none at 'configs/nowhere.py'"),
+    (
+      f'{FILE[9:]} --config.data_dri=x',
+      'config.data_dri: no such field (nearest: config.data_dir)',
+    ),
+    (f'{FILE[9:]} data', "--config: expected a file and its fields, found 'data'"),
+    (f"{FILE[9:]} 'x", f'--config: No closing quotation in "{FILE[9:]} \'x"'),
+  ],
+)
+def test_a_text_that_is_no_config_is_refused(words, message):
+  with pytest.raises(ConfigError) as error:
+    command_line.config_of(words)
+  assert str(error.value) == message
+
+
 def test_without_a_config_there_is_none(parse):
   assert parse() is None
 
@@ -143,7 +168,7 @@ def test_an_error_is_one_line_and_its_code_says_whether_to_mend_or_to_repeat(
   error, line, code, capsys, monkeypatch
 ):
   monkeypatch.setattr(command_line, 'FLAGS', {'debug': type('Flag', (), {'value': False})})
-  with pytest.raises(SystemExit) as ended, command_line._told_in_one_line():
+  with pytest.raises(SystemExit) as ended, command_line.told_in_one_line():
     raise error
   assert ended.value.code == code
   assert capsys.readouterr().err == f'{line}\n'

@@ -13,8 +13,9 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -46,17 +47,7 @@ def prepare(config) -> Prepared:
     StorageError: the disk is full; the same call goes on once there is room.
   """
   source = builders.module(config.dataset.name).load(config)
-  name = dataset_name(source, config)
-  make_builder = functools.partial(_FoldsBuilder, source, config, name)
-  builder = make_builder()
-  if not builder.data_path.exists():
-    with _only_process(Path(builder.data_path)):
-      builder = make_builder()  # Sees what another process has done.
-      if not builder.data_path.exists():
-        print(f'preparing {len(source.ids)} tracks in {builder.data_path}', flush=True)
-        with told_of_full_disk(Path(builder.data_path)):
-          builder.download_and_prepare()
-    builder = make_builder()
+  builder = pack(source, config)
   prepared = open_folder(
     Path(builder.data_path), builder.shard_paths(), builder.builder_config.name, source
   )
@@ -65,6 +56,30 @@ def prepare(config) -> Prepared:
     [row for row in prepared.skipped if row not in left_out], len(source.ids), config.max_skipped
   )
   return prepared
+
+
+def pack(source: Source, config, beam_options: Any | None = None) -> 'FoldsBuilder':
+  """Packs a dataset where that was not yet done, and returns its builder.
+
+  Args:
+    source: of the config's dataset module.
+    config: of the run.
+    beam_options: PipelineOptions; with them Apache Beam shares the work out (`data/beam.py`).
+
+  Raises:
+    DataError, StorageError: as `prepare`.
+  """
+  make_builder = functools.partial(FoldsBuilder, source, config, dataset_name(source, config))
+  builder = make_builder()
+  if not builder.data_path.exists():
+    with _only_process(Path(builder.data_path)):
+      builder = make_builder()  # Sees what another process has done.
+      if not builder.data_path.exists():
+        print(f'preparing {len(source.ids)} tracks in {builder.data_path}', flush=True)
+        with told_of_full_disk(Path(builder.data_path)):
+          builder.download_and_prepare(beam_options)
+    builder = make_builder()
+  return builder
 
 
 @contextlib.contextmanager
@@ -126,7 +141,7 @@ def _split_name(fold: int) -> str:
   return 'test' if fold == splits.TEST else f'fold_{fold}'
 
 
-class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
+class FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
   """A dataset with a fold a split, and one more for the data's own test set."""
 
   name = 'musicjax'
@@ -153,7 +168,7 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       ),
     )
 
-  def download_and_prepare(self) -> None:
+  def download_and_prepare(self, beam_options: Any | None = None) -> None:
     """Renames the finished dataset into place, all or nothing.
 
     TFDS's own method starts in an empty folder each time. This one goes on in the folder that a
@@ -163,16 +178,23 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
       shutil.rmtree(leftover)
     folder = Path(self.data_path.parent, 'unfinished')
     folder.mkdir(exist_ok=True)
-    self._download_and_prepare(folder)
+    write_shards = workers.write_shards
+    if beam_options is not None:
+      from musicjax.data import beam
+
+      write_shards = functools.partial(beam.write_shards, options=beam_options)
+    self._download_and_prepare(folder, write_shards)
     self.info.write_to_directory(folder)
     for path in (*folder.iterdir(), folder):
       _sync(path)
     folder.rename(self.data_path)
     _sync(folder.parent)
-    for path in self.data_path.glob('*.array_record*.json'):  # Notes of the workers.
+    for path in self.data_path.glob('*.array_record*.*'):  # What workers left beside the shards.
       path.unlink()
 
-  def _download_and_prepare(self, folder: Path) -> None:
+  def _download_and_prepare(
+    self, folder: Path, write_shards: Callable[..., list[workers.Written]]
+  ) -> None:
     """Writes shards, index and what was left out, and sets the splits."""
     source, config = self._source, self._config
     reader = workers.Reader(
@@ -190,7 +212,7 @@ class _FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     shards = list(itertools.chain.from_iterable(folds.values()))
     workers.clear(folder, shards)
     with tqdm.tqdm(total=len(source.ids), desc='Preparing', unit=' tracks') as bar:
-      written = workers.write_shards(shards, reader, config.decode_seconds, bar.update)
+      written = write_shards(shards, reader, config.decode_seconds, bar.update)
     skipped = sorted(itertools.chain.from_iterable(w.skipped for w in written))
     _check_skipped(skipped, len(source.ids), config.max_skipped)
 

@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
 from pathlib import Path
@@ -275,7 +276,8 @@ def _write_shard(
     StorageError: the shard cannot be written.
   """
   shard.path.unlink(missing_ok=True)
-  temporary = shard.path.with_name(f'{shard.path.name}.{os.getpid()}.tmp')
+  # Beam may have a shard written on two hosts at once.
+  temporary = shard.path.with_name(f'{shard.path.name}.{uuid.uuid4().hex}.tmp')
   refused = functools.partial(told_of_full_disk, temporary, RuntimeError)
   with refused():
     writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), 'group_size:1')
@@ -386,7 +388,7 @@ def _beside(path: Path) -> Path:
 
 
 def _write_durably(path: Path, what: Written) -> None:
-  temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+  temporary = path.with_name(f'{path.name}.{uuid.uuid4().hex}.tmp')
   with temporary.open('w') as file:
     json.dump(dataclasses.asdict(what), file)
     file.flush()

@@ -142,6 +142,7 @@ def test_a_file_that_hangs_or_crashes_its_decoder_is_a_bad_file(tmp_path, conten
     assert list(csv.reader(file)) == [['id', 'reason'], *map(list, expected)]
   assert not set(reasons) & set(result.index.ids)
   assert len(result.index.ids) == 9
+  assert not list(result.directory.glob('*.tmp'))  # Of those that crashed.
 
 
 def test_too_many_bad_files_are_refused(tmp_path):
