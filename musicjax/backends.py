@@ -54,7 +54,7 @@ def _keep_memory() -> None:
   if sys.platform == 'linux' and mallopt is not None:
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(_ARENA_MAX, 1)
+    mallopt(_ARENA_MAX, 2)  # With one, threads that compile wait for each other.
 
 
 def _join() -> None:
