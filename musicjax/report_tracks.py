@@ -32,7 +32,8 @@ def judge(
   scores, labels = scored.scores, scored.labels
   precision = metrics.ranking_precision(scores, labels)
   single = task == 'single_label'
-  order = np.argsort(-scored.losses) if single else np.lexsort((-scored.losses, precision))
+  by_loss = np.argsort(-scored.losses, kind='stable')  # Equals in the order of ids.
+  order = by_loss if single else np.lexsort((-scored.losses, precision))
   decided = tasks.create(task).decide(scores)
   tuned = metrics.above(scores, thresholds)
 
