@@ -36,6 +36,7 @@ def base_config() -> ConfigDict:
   config.fold = 0  # the test fold, the next one validates; or, beside a test set, validation
   config.split_seed = 0  # fixes which group falls into which fold
   config.normalize = 'none'  # or per_feature: by mean and deviation of the training fold
+  config.resident = False  # the dataset stays in device memory, a batch is gathered, not uploaded
 
   # Batches.
   config.batch_size = 32  # examples an optimizer update, over all devices
@@ -137,6 +138,7 @@ _CHECKS = {
   'decode_seconds': _ABOVE_0,
   'num_folds': _whole(3, 'a whole number from 3 (test, validation, training)'),
   'fold': _COUNT,
+  'resident': _FLAG,
   'normalize': _one_of('none', 'per_feature'),
   'batch_size': _POSITIVE,
   'accumulate': _POSITIVE,
