@@ -9,10 +9,12 @@ from pathlib import Path
 
 from musicjax.data import tables
 from musicjax.errors import DataError, quoted
-from musicjax.playlist.genre_table import AFFIXES, REGIONS, SEED_GENRES, STYLES, VAGUE
+from musicjax.playlist.genre_styles import SEED_GENRES, STYLES
+from musicjax.playlist.genre_words import AFFIXES, REGIONS, VAGUE
 
 _MAX_STYLES = 2  # Of a name; a region comes on top.
 _MIN_PREFIX = 3  # Letters that the beginning of a word needs to say a style.
+_MAX_LETTERS = 40  # Of a word whose parts are looked at.
 # A seed genre -> the one that goes without saying beside it.
 _BROADER = {
   'death-metal': 'metal', 'black-metal': 'metal', 'heavy-metal': 'metal', 'metalcore': 'metal',
@@ -44,24 +46,25 @@ def map_genre(name: str) -> list[str]:
     name: any text, as `Deep Indie Singer-Songwriter` or `trap chileno`.
 
   Returns:
-    Up to four of `SEED_GENRES`; none where no word of the name is known.
+    Up to three of `SEED_GENRES`; none where no word of the name is known.
   """
   words = normalise(name).split()
   if '-'.join(words) in SEED_GENRES:
     return ['-'.join(words)]
   found = {'style': [], 'vague': [], 'region': []}
-  while words:
-    count, kind, seeds = _longest(words)
-    words = words[count:]
-    if kind:
+  start = 0
+  while start < len(words):
+    count, kind, seeds = _longest(words[start : start + _MAX_WORDS])
+    start += count
+    if seeds:
       found[kind].append(seeds)
   styles = _styles(found['style'] or found['vague'])
-  regions = [seed for seeds in found['region'] for seed in seeds]
-  if styles and not found['style'] and {'latin', 'brazil'} & {*regions}:
-    styles = []  # `musica mexicana`.
+  regions = [seed for seeds in found['region'] for seed in seeds][:1]
+  if not found['style'] and {'latin', 'brazil'} & {*regions}:  # `musica mexicana`
+    styles = [seed for seed in styles if seed != 'world-music']
   if {'indie', 'indie-pop'} & {*styles}:
     regions = [seed for seed in regions if seed != 'world-music']
-  return list(dict.fromkeys(styles + regions[:1]))
+  return list(dict.fromkeys(styles + regions))
 
 
 def _styles(phrases: list[tuple[str, ...]]) -> list[str]:
@@ -72,23 +75,22 @@ def _styles(phrases: list[tuple[str, ...]]) -> list[str]:
   return [seed for seed in seeds if seed not in broader][:_MAX_STYLES]
 
 
-def _longest(words: list[str]) -> tuple[int, str | None, tuple[str, ...]]:
+def _longest(words: list[str]) -> tuple[int, str, tuple[str, ...]]:
   """Returns (number of words, kind, seed genres) of the longest phrase that words begin with."""
-  for count in range(min(len(words), _MAX_WORDS), 0, -1):
+  for count in range(len(words), 0, -1):
     phrase = ' '.join(words[:count])
     for kind, table in _TABLES.items():
       if phrase in table:
         return count, kind, table[phrase]
-  seeds = _affixes(words[0])
-  return 1, 'style' if seeds else None, seeds
+  return 1, 'style', _affixes(words[0])
 
 
-@functools.cache
 def _affixes(word: str) -> tuple[str, ...]:
-  """Returns the seed genres of the longest known end of a word, then of its longest beginning."""
-  cuts = range(1, len(word))
-  ends = (AFFIXES.get(word[i:]) for i in cuts)
-  starts = (STYLES.get(word[:i]) for i in reversed(cuts) if i >= _MIN_PREFIX)
+  """Returns what a word begins with, its longest style, and ends with; none without an end."""
+  if len(word) > _MAX_LETTERS:
+    return ()
+  ends = (AFFIXES.get(word[i:]) for i in range(1, len(word)))
+  starts = (STYLES.get(word[:i]) for i in range(len(word), _MIN_PREFIX - 1, -1))
   end = next(filter(None, ends), ())
   start = next(filter(None, starts), ()) if end else ()
   return (*start[:1], *end[:1])
