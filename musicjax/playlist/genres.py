@@ -1,4 +1,4 @@
-"""Names of genres, of which there are thousands, as the few seed genres that playlists filter by."""
+"""Names of genres, of which there are thousands, as the few seed genres that tracks share."""
 
 import functools
 import json
