@@ -22,7 +22,7 @@ summer swedish synth-pop tango techno trance trip-hop turkish work-out world-mus
 
 african lo-fi rap-metal storytelling
 """.split()
-)
+)  # noqa: SIM905
 
 
 def parse(table: str) -> dict[str, tuple[str, ...]]:

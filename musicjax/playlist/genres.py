@@ -111,9 +111,13 @@ def read_genre_map(path: Path) -> dict[str, list[str]]:
   if not isinstance(found, dict):
     raise DataError(f'{path}: expected an object of genres, found {quoted(found)}')
   for name, seeds in found.items():
-    if not isinstance(seeds, list) or not all(isinstance(seed, str) for seed in seeds):
+    if not isinstance(seeds, list) or not all(map(_is_name, seeds)):
       raise DataError(f'{path}: {quoted(name)}: expected a list of names, found {quoted(seeds)}')
   return found
+
+
+def _is_name(found: object) -> bool:
+  return isinstance(found, str) and found.isprintable()
 
 
 def make_mapper(genre_map: Mapping[str, list[str]]) -> Callable[[str], list[str]]:

@@ -135,8 +135,8 @@ def _allowed(
 ) -> np.ndarray:
   """Returns [tracks] bool."""
   allowed = np.full(len(index.songs), seed_genres is None)
-  for genre in seed_genres or ():
-    allowed[index.rows_of_seed.get(genre, ())] = True
+  for genre in index.rows_of_seed.keys() & (seed_genres or ()):
+    allowed[index.rows_of_seed[genre]] = True
   if leave_out is not None:
     allowed &= index.songs != index.songs[leave_out]
   return allowed
