@@ -11,6 +11,7 @@ seed genre.
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from ml_collections import ConfigDict
 
 from musicjax import command_line
 from musicjax.errors import ConfigError, DataError, quoted
+from musicjax.playlist import catalog as catalog_lib
+from musicjax.playlist import genres, recommend, targets
 from musicjax.playlist.recommend import Wish
 
 FLAGS = flags.FLAGS
@@ -47,21 +50,20 @@ def main(_: ConfigDict | None) -> None:
   if bool(FLAGS.features) == bool(FLAGS.like):
     found = 'both' if FLAGS.like else 'none'
     raise ConfigError(f'--features, --like: expected one of them, found {found}')
-  from musicjax import workdir as workdir_lib  # A second: flags are checked before.
-  from musicjax.playlist import catalog as catalog_lib
-  from musicjax.playlist import genres, outputs, recommend, targets
-
-  folder, path = Path(FLAGS.workdir, 'playlist'), Path(FLAGS.catalog)
-  workdir_lib.check_writable(folder, '--workdir')
   features = targets.parse_features(FLAGS.features) if FLAGS.features else None
   genre_map = genres.read_genre_map(Path(FLAGS.genre_map)) if FLAGS.genre_map else {}
   mapped = genres.make_mapper(genre_map)
   seeds = _map_wanted(mapped)
+  wish = _wish()
+  from musicjax import workdir as workdir_lib  # A second; what can be is checked before.
+  from musicjax.playlist import outputs
+
+  folder, path = Path(FLAGS.workdir, 'playlist'), Path(FLAGS.catalog)
+  workdir_lib.check_writable(folder, '--workdir')
   catalog, skipped = catalog_lib.read(path)
   liked = targets.find_track(catalog, FLAGS.like) if FLAGS.like else None
   features = catalog.features[liked] if features is None else features
 
-  wish = Wish(**{field.name: FLAGS[field.name].value for field in dataclasses.fields(Wish)})
   wanted = {seed for found in seeds.values() for seed in found} if seeds else None
   index = recommend.make_index(catalog, mapped)
   rows, nearness = recommend.recommend(index, features, wish, wanted, liked)
@@ -91,6 +93,19 @@ def main(_: ConfigDict | None) -> None:
   if len(rows) < wish.size:
     print(f'{len(rows)} of {wish.size} tracks: {path} has no more {limits}')
   print(folder / 'playlist.m3u8')
+
+
+def _wish() -> Wish:
+  """Returns the wish that the flags make.
+
+  Raises:
+    ConfigError: a weight is NaN, which absl lets pass.
+  """
+  values = {field.name: FLAGS[field.name].value for field in dataclasses.fields(Wish)}
+  for name, value in values.items():
+    if math.isnan(value):
+      raise ConfigError(f'--{name}: expected a number from 0 to 1, found {value}')
+  return Wish(**values)
 
 
 def _map_wanted(mapped: Callable[[str], Sequence[str]]) -> dict[str, list[str]]:

@@ -6,8 +6,7 @@ reference that `experiments/genre_mapper.py` scores against.
 """
 
 # The seed genres of Spotify's former recommendation endpoint, and four that the reference adds.
-SEED_GENRES = frozenset(
-  """
+_SEED_GENRES = """
 acoustic afrobeat alt-rock alternative ambient anime black-metal bluegrass blues bossanova brazil
 breakbeat british cantopop chicago-house children chill classical club comedy country dance
 dancehall death-metal deep-house detroit-techno disco disney drum-and-bass dub dubstep edm electro
@@ -21,8 +20,8 @@ samba sertanejo show-tunes singer-songwriter ska sleep songwriter soul soundtrac
 summer swedish synth-pop tango techno trance trip-hop turkish work-out world-music
 
 african lo-fi rap-metal storytelling
-""".split()
-)  # noqa: SIM905
+"""
+SEED_GENRES = frozenset(_SEED_GENRES.split())
 
 
 def parse(table: str) -> dict[str, tuple[str, ...]]:

@@ -67,7 +67,7 @@ def test_what_cannot_be_is_one_line(tracks, tmp_path):
     (given, '--features, --like: expected one of them, found none'),
     ((*given, FEATURES, '--like=n3'), '--features, --like: expected one of them, found both'),
     (('--like=x', given[1]), '--workdir: expected a value'),
-    ((*given, FEATURES, '--size=0'), '--size=0'),
+    ((*given, FEATURES, '--variety=nan'), '--variety: expected a number from 0 to 1, found nan'),
     ((*given, FEATURES, '--genres=zzz'), "expected genres that have a seed genre, found 'zzz'"),
     ((*given, FEATURES, '--genres=techno'), 'tracks of the seed genres techno, within'),
     ((given[0], FEATURES, '--catalog=x.csv'), 'x.csv: not found'),
