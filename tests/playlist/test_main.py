@@ -1,10 +1,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import musicjax
 from tests.playlist.test_targets import GIVEN
 from tests.playlist.tracks import row, write_csv
 
@@ -51,6 +53,13 @@ def test_a_playlist_is_printed_and_written_with_what_was_left_out(tracks, tmp_pa
 
   run(*arguments, '--like=n3')
   assert [path.read_bytes() for path in sorted(folder.glob('playlist.*'))] == written
+
+
+def test_nothing_that_trains_imports_playlists():
+  package = Path(musicjax.__file__).parent
+  others = [path for path in package.rglob('*.py') if path.parent != package / 'playlist']
+  assert len(others) > 40
+  assert [path for path in others if 'playlist' in path.read_text()] == []
 
 
 def test_fewer_tracks_than_wanted_are_told(tracks, tmp_path):
