@@ -15,6 +15,8 @@ Variants:
   test       tiny, compiles in seconds; takes two steps.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from musicjax.config import base_config
@@ -71,6 +73,58 @@ def get_config(variant: str = '') -> ConfigDict:
     config.num_train_steps = 2
     config.optimizer.warmup_steps = 0
   return config
+
+
+def get_sweep(name: str) -> dict[str, Any]:
+  """Returns a sweep of `experiments/sweep.py`; all of them are for Emotify taggrams.
+
+  emotify_ours_lr, emotify_baseline_lr: learning rates, to be chosen on validation.
+  emotify_faults: ours, the baseline, and the baseline with each published fault put back.
+  """
+  rates = {
+    'emotify_ours_lr': (_EMOTIFY_OURS, (1.5e-3, 3e-3, 6e-3, 1.2e-2)),
+    'emotify_baseline_lr': (_EMOTIFY_BASELINE, (2.5e-4, 5e-4, 1e-3, 2e-3)),
+  }
+  check_name('--sweep', name, (*rates, 'emotify_faults'))
+  if name in rates:
+    fixed, values = rates[name]
+    return {'fixed': _EMOTIFY | fixed, 'grid': {'optimizer.learning_rate': values}}
+  rows = {'ours': _EMOTIFY_OURS, 'baseline': _EMOTIFY_BASELINE}
+  rows |= {fault: _EMOTIFY_BASELINE | fields for fault, fields in _FAULTS.items()}
+  return {'fixed': _EMOTIFY, 'rows': rows}
+
+
+# 315 tracks of 8 to 20 frames: the same few updates for all, and models that fit them.
+_EMOTIFY = {
+  'normalize': 'per_feature',
+  'buckets': (),
+  'batch_size': 32,
+  'num_train_steps': 120,
+  'eval_every_steps': 120,
+  'report_checkpoint': 'latest',  # Some 60 tracks that validate are too few to pick one by.
+}
+_EMOTIFY_OURS = {
+  'model.width': 64,
+  'model.num_layers': 1,
+  'model.num_heads': 2,
+  'model.mlp_dim': 128,
+  'optimizer.learning_rate': 6e-3,
+  'optimizer.warmup_steps': 20,
+  'optimizer.weight_decay': 0.1,
+  'ema_decay': 0.95,
+  'loss.gamma_neg': 1.0,
+  'loss.clip': 0.0,
+}
+_EMOTIFY_BASELINE = {'variant': 'baseline', 'accumulate': 1, 'optimizer.learning_rate': 1e-3}
+
+# Of the published recipe, each of them a switch of its own.
+_FAULTS = {
+  'dropout_of_tracks': {'model.drop_examples': True},
+  'optimizer_anew': {'optimizer.name': 'adamw_forgetful'},
+  'no_masks': {'model.masked': False},
+  # Masks keep noise on padding from everything: it tells only without them.
+  'no_masks_noise': {'model.masked': False, 'augment.gaussian_noise.on_padding': True},
+}
 
 
 def _baseline(config: ConfigDict) -> ConfigDict:

@@ -1,0 +1,193 @@
+"""Trains the rows of a sweep on folds and with seeds, and writes one table.
+
+  python -m experiments.sweep --config=configs/yandex.py --workdir=runs/faults \
+    --sweep=emotify_faults --seeds=0,1,2 --jobs=2 --config.data_dir=DIR
+  python -m experiments.sweep --config=configs/quickstart.py --workdir=runs/quickstart_folds
+
+Rows are what `get_sweep(NAME)` of the config file says (experiments/sweep_rows.py), without --sweep
+the config alone. Each run is a process of its own, in `<workdir>/<row>/fold_<f>_seed_<s>`, with what
+it says in `.log` beside it: one that fails is an error in the table, not the end of the sweep. The
+same command goes on with what is missing, wherever it was killed.
+
+`table.md`, `table.csv` (a line a row) and `runs.csv` (a line a run) hold `config.select_metric` of
+the test folds, rows in their order; `tensorboard --logdir <workdir>/hparams` compares them, too.
+To choose among rows, give `--select=validation_<metric>`: they are ranked by validation, and what
+test folds say is neither read nor shown.
+"""
+
+import concurrent.futures
+import ctypes
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import filelock
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from experiments import sweep_rows
+from musicjax import command_line
+from musicjax.errors import ConfigError
+from musicjax.workdir import read_json, write_json
+
+FLAGS = flags.FLAGS
+_RESOLVED = Path(__file__).with_name('resolved.py')
+
+
+class Run(NamedTuple):
+  """One training.
+
+  Attributes:
+    row: of the sweep.
+    fold: that tests.
+    seed: of the run.
+    folder: its workdir.
+    error: why it is not complete; empty where it is.
+  """
+
+  row: str
+  fold: int
+  seed: int
+  folder: Path
+  error: str = ''
+
+
+def run_all(
+  configs: Mapping[str, ConfigDict],
+  workdir: Path,
+  folds: Sequence[int],
+  seeds: Sequence[int],
+  jobs: int = 1,
+) -> list[Run]:
+  """Trains what is not complete, and returns all runs: row after row, in each fold after fold.
+
+  Args:
+    configs: of the rows; their folds and seeds are set here.
+    workdir: of the sweep.
+    folds: that test, empty for all.
+    seeds: of the runs.
+    jobs: runs side by side.
+
+  Raises:
+    ConfigError: another process runs a sweep there.
+  """
+  workdir.mkdir(parents=True, exist_ok=True)
+  lock = filelock.FileLock(workdir / 'lock')
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    raise ConfigError(f'--workdir: another process runs a sweep in {workdir}') from None
+  runs = []
+  for row, config in configs.items():
+    write_json(workdir / row / 'config.json', config.to_dict())
+    for fold, seed in itertools.product(folds or range(config.num_folds), seeds):
+      runs.append(Run(row, fold, seed, workdir / row / f'fold_{fold}_seed_{seed}'))
+  waiting = [run for run in runs if not _is_complete(run)]
+  print(f'{len(runs) - len(waiting)} of {len(runs)} runs are complete', flush=True)
+  begin, errors = time.monotonic(), {}
+  with lock, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    started = {pool.submit(_train, run): run for run in waiting}
+    try:
+      for future in concurrent.futures.as_completed(started):
+        run = started[future]
+        errors[run] = future.result()
+        left = (time.monotonic() - begin) / len(errors) * (len(waiting) - len(errors))
+        told = errors[run] or 'complete'
+        print(f'{len(errors)}/{len(waiting)}  eta {left:.0f} s  {run.folder}: {told}', flush=True)
+    except BaseException:
+      pool.shutdown(cancel_futures=True)
+      raise
+  return [run._replace(error=errors.get(run, '')) for run in runs]
+
+
+def command(run: Run) -> list[str]:
+  """Returns the command that trains a run."""
+  return [
+    sys.executable,
+    *('-m', 'musicjax.main'),
+    f'--config={_RESOLVED}:{run.folder.parent / "config.json"}',
+    f'--config.fold={run.fold}',
+    f'--config.seed={run.seed}',
+    f'--workdir={run.folder}',
+  ]
+
+
+def _is_complete(run: Run) -> bool:
+  """Whether a run of this very config is; of another one, or a shorter one, the run itself says."""
+  if not (run.folder / 'metrics.json').exists():
+    return False
+  fields = read_json(run.folder.parent / 'config.json') | {'fold': run.fold, 'seed': run.seed}
+  return read_json(run.folder / 'config.json') == fields
+
+
+def _train(run: Run) -> str:
+  """Trains a run in a process of its own, and returns its error, empty where it is complete."""
+  log = run.folder.with_name(f'{run.folder.name}.log')
+  with log.open('w', encoding='utf-8') as file:
+    code = subprocess.run(
+      command(run), stdout=file, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent
+    ).returncode
+  if code == 0 and (run.folder / 'metrics.json').exists():
+    return ''
+  lines = log.read_text('utf-8', 'replace').split('\n')
+  told = next((line for line in reversed(lines) if line.strip()), '')
+  by = f'killed by {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'
+  return f'{by}; {told}' if told else by
+
+
+def _die_with_parent() -> None:
+  """A run that outlived its sweep would hold the workdir against the next one."""
+  if sys.platform == 'linux':
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def main(config: ConfigDict | None) -> None:
+  file = config_flags.get_config_filename(FLAGS['config'])
+  given = config_flags.get_override_values(FLAGS['config'])
+  for field in ('fold', 'seed'):
+    if field in given:
+      raise ConfigError(f'--config.{field}: expected --{field}s, which are all run')
+  configs = sweep_rows.load(file, FLAGS.sweep, dict(given))
+  reference = next(iter(configs.values()))
+  select = FLAGS.select and sweep_rows.check_select(FLAGS.select, reference)
+  folds = [] if FLAGS.folds == ['all'] else [int(fold) for fold in FLAGS.folds]
+  if beyond := [fold for fold in folds if fold >= reference.num_folds]:
+    raise ConfigError(f'--folds: expected 0..{reference.num_folds - 1}, found {beyond[0]}')
+  workdir = Path(FLAGS.workdir)
+  runs = run_all(configs, workdir, folds, [int(seed) for seed in FLAGS.seeds], FLAGS.jobs)
+
+  from experiments import sweep_table  # With what is slow to import.
+
+  path = sweep_table.write(workdir, configs, runs, select, FLAGS.resamples)
+  print(f'\n{path.read_text(encoding="utf-8")}\n{path}')
+  if all(run.error for run in runs):
+    raise ConfigError(f'all {len(runs)} runs failed, the first one: {runs[0].error}')
+
+
+if __name__ == '__main__':
+  flags.adopt_module_key_flags(command_line)
+  flags.DEFINE_string('workdir', None, 'Folder of the runs and the tables.')
+  flags.DEFINE_string('sweep', '', 'Name that get_sweep() of the config file knows.')
+  flags.DEFINE_list('folds', ['all'], 'Those that test, or all.')
+  flags.DEFINE_list('seeds', ['0'], 'Of initialisation, batch order, augmentation and dropout.')
+  flags.DEFINE_integer('jobs', 1, 'Runs side by side.', lower_bound=1)
+  flags.DEFINE_string('select', '', 'validation_<metric>: rank rows by it; no test is looked at.')
+  flags.DEFINE_integer('resamples', 1000, 'Of the bootstrap over examples.', lower_bound=1)
+  flags.register_validator(
+    'seeds',
+    lambda seeds: seeds and all(s.isdecimal() for s in seeds),
+    'expected integers, separated by commas',
+  )
+  flags.register_validator(
+    'folds',
+    lambda folds: folds == ['all'] or (folds and all(f.isdecimal() for f in folds)),
+    'expected all, or integers, separated by commas',
+  )
+  flags.mark_flags_as_required(['config', 'workdir'])
+  command_line.run(main)
