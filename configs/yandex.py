@@ -82,8 +82,8 @@ def get_sweep(name: str) -> dict[str, Any]:
   emotify_faults: ours, the baseline, and the baseline with each published fault put back.
   """
   rates = {
-    'emotify_ours_lr': (_EMOTIFY_OURS, (1.5e-3, 3e-3, 6e-3, 1.2e-2)),
-    'emotify_baseline_lr': (_EMOTIFY_BASELINE, (2.5e-4, 5e-4, 1e-3, 2e-3)),
+    'emotify_ours_lr': (_EMOTIFY_OURS, (3e-3, 6e-3, 1.2e-2)),
+    'emotify_baseline_lr': (_EMOTIFY_BASELINE, (5e-4, 1e-3, 2e-3)),
   }
   check_name('--sweep', name, (*rates, 'emotify_faults'))
   if name in rates:

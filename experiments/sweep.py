@@ -5,20 +5,19 @@
   python -m experiments.sweep --config=configs/quickstart.py --workdir=runs/quickstart_folds
 
 Rows are what `get_sweep(NAME)` of the config file says (experiments/sweep_rows.py), without --sweep
-the config alone. Each run is a process of its own, in `<workdir>/<row>/fold_<f>_seed_<s>`, with what
-it says in `.log` beside it: one that fails is an error in the table, not the end of the sweep. The
-same command goes on with what is missing, wherever it was killed.
+the config alone. Each run is a process of its own, in `<workdir>/<row>/fold_<f>_seed_<s>`, and what
+it says is in the `.log` beside that: one that fails is an error in the table, not the end of the
+sweep. The same command goes on with what is missing, wherever it was killed.
 
-`table.md`, `table.csv` (a line a row) and `runs.csv` (a line a run) hold `config.select_metric` of
-the test folds, rows in their order; `tensorboard --logdir <workdir>/hparams` compares them, too.
-To choose among rows, give `--select=validation_<metric>`: they are ranked by validation, and what
-test folds say is neither read nor shown.
+`table.md`, `table.csv` (a line a row) and `table_runs.csv` (a line a run) hold the
+`config.select_metric` of the test folds, rows in their order; `tensorboard --logdir
+<workdir>/hparams` compares them, too. To choose among rows, give `--select=validation_<metric>`: in
+`selection.md` and `.csv` they are ranked by validation, and what test folds say is not read.
 """
 
 import concurrent.futures
 import ctypes
 import itertools
-import json
 import signal
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from experiments import sweep_rows
-from musicjax import command_line
+from musicjax import backends, command_line
 from musicjax.errors import ConfigError
 from musicjax.workdir import read_json, write_json
 
@@ -162,6 +161,7 @@ def main(config: ConfigDict | None) -> None:
   workdir = Path(FLAGS.workdir)
   runs = run_all(configs, workdir, folds, [int(seed) for seed in FLAGS.seeds], FLAGS.jobs)
 
+  backends.set_up()
   from experiments import sweep_table  # With what is slow to import.
 
   path = sweep_table.write(workdir, configs, runs, select, FLAGS.resamples)

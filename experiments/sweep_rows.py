@@ -4,9 +4,9 @@ A sweep is a dict with one of these; fields are dotted:
 
   rows    {name: {field: value, ...}, ...}
   grid    {field: values, ...}, a row a combination, that of the first values first
-  random  {field: space, ...} with `num_rows` and `seed`: the row `ours`, which changes nothing, then
-          `random_1`, ... A space is ('uniform', low, high), ('log_uniform', low, high) or a list of
-          values
+  random  {field: space, ...} with `num_rows` and `seed`: the row `ours`, which changes nothing,
+          then `random_1`, ...; a space is ('uniform', low, high), ('log_uniform', low, high) or a
+          list of values
 
 and, where all rows share some, `fixed`: {field: value, ...}. The field `variant` chooses the
 config's variant, a value None takes a group away (`augment.mixup`), a dict replaces one (`loss`).
@@ -77,7 +77,9 @@ def named(sweep: Mapping[str, Any]) -> dict[str, Fields]:
     changes = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     rows = {','.join(map(_setting, fields.items())): fields for fields in changes}
     if len(rows) < len(changes):
-      raise ConfigError('get_sweep: expected other names for each row of the grid, found some twice')
+      raise ConfigError(
+        'get_sweep: expected other names for each row of the grid, found some twice'
+      )
   elif kinds == ['random']:
     # A generator a row: a longer sweep begins as the shorter one.
     numbers = range(1, sweep['num_rows'])
