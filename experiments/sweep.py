@@ -16,13 +16,14 @@ sweep. The same command goes on with what is missing, wherever it was killed.
 """
 
 import concurrent.futures
+import contextlib
 import ctypes
 import itertools
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ def run_all(
   Args:
     configs: of the rows; their folds and seeds are set here.
     workdir: of the sweep.
-    folds: that test, empty for all.
+    folds: that test.
     seeds: of the runs.
     jobs: runs side by side.
 
@@ -77,20 +78,15 @@ def run_all(
     ConfigError: another process runs a sweep there.
   """
   workdir.mkdir(parents=True, exist_ok=True)
-  lock = filelock.FileLock(workdir / 'lock')
-  try:
-    lock.acquire(blocking=False)
-  except filelock.Timeout:
-    raise ConfigError(f'--workdir: another process runs a sweep in {workdir}') from None
   runs = []
   for row, config in configs.items():
     write_json(workdir / row / 'config.json', config.to_dict())
-    for fold, seed in itertools.product(folds or range(config.num_folds), seeds):
+    for fold, seed in itertools.product(folds, seeds):
       runs.append(Run(row, fold, seed, workdir / row / f'fold_{fold}_seed_{seed}'))
   waiting = [run for run in runs if not _is_complete(run)]
   print(f'{len(runs) - len(waiting)} of {len(runs)} runs are complete', flush=True)
   begin, errors = time.monotonic(), {}
-  with lock, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+  with _held(workdir), concurrent.futures.ThreadPoolExecutor(jobs) as pool:
     started = {pool.submit(_train, run): run for run in waiting}
     try:
       for future in concurrent.futures.as_completed(started):
@@ -115,6 +111,19 @@ def command(run: Run) -> list[str]:
     f'--config.seed={run.seed}',
     f'--workdir={run.folder}',
   ]
+
+
+@contextlib.contextmanager
+def _held(workdir: Path) -> Iterator[None]:
+  lock = filelock.FileLock(workdir / 'lock')
+  try:
+    lock.acquire(blocking=False)
+  except filelock.Timeout:
+    raise ConfigError(f'--workdir: another process runs a sweep in {workdir}') from None
+  try:
+    yield
+  finally:
+    lock.release()
 
 
 def _is_complete(run: Run) -> bool:
@@ -146,39 +155,15 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def main(config: ConfigDict | None) -> None:
-  file = config_flags.get_config_filename(FLAGS['config'])
-  given = config_flags.get_override_values(FLAGS['config'])
-  for field in ('fold', 'seed'):
-    if field in given:
-      raise ConfigError(f'--config.{field}: expected --{field}s, which are all run')
-  configs = sweep_rows.load(file, FLAGS.sweep, dict(given))
-  reference = next(iter(configs.values()))
-  select = FLAGS.select and sweep_rows.check_select(FLAGS.select, reference)
-  folds = [] if FLAGS.folds == ['all'] else [int(fold) for fold in FLAGS.folds]
-  if beyond := [fold for fold in folds if fold >= reference.num_folds]:
-    raise ConfigError(f'--folds: expected 0..{reference.num_folds - 1}, found {beyond[0]}')
-  workdir = Path(FLAGS.workdir)
-  runs = run_all(configs, workdir, folds, [int(seed) for seed in FLAGS.seeds], FLAGS.jobs)
-
-  backends.set_up()
-  from experiments import sweep_table  # With what is slow to import.
-
-  path = sweep_table.write(workdir, configs, runs, select, FLAGS.resamples)
-  print(f'\n{path.read_text(encoding="utf-8")}\n{path}')
-  if all(run.error for run in runs):
-    raise ConfigError(f'all {len(runs)} runs failed, the first one: {runs[0].error}')
-
-
-if __name__ == '__main__':
+def define_flags() -> None:
+  """Defines the flags of what trains runs: this program and `tune.py`."""
   flags.adopt_module_key_flags(command_line)
   flags.DEFINE_string('workdir', None, 'Folder of the runs and the tables.')
   flags.DEFINE_string('sweep', '', 'Name that get_sweep() of the config file knows.')
   flags.DEFINE_list('folds', ['all'], 'Those that test, or all.')
   flags.DEFINE_list('seeds', ['0'], 'Of initialisation, batch order, augmentation and dropout.')
   flags.DEFINE_integer('jobs', 1, 'Runs side by side.', lower_bound=1)
-  flags.DEFINE_string('select', '', 'validation_<metric>: rank rows by it; no test is looked at.')
-  flags.DEFINE_integer('resamples', 1000, 'Of the bootstrap over examples.', lower_bound=1)
+  flags.DEFINE_string('select', '', 'validation_<metric> to choose by; no test fold is looked at.')
   flags.register_validator(
     'seeds',
     lambda seeds: seeds and all(s.isdecimal() for s in seeds),
@@ -190,4 +175,52 @@ if __name__ == '__main__':
     'expected all, or integers, separated by commas',
   )
   flags.mark_flags_as_required(['config', 'workdir'])
+
+
+def given_fields() -> sweep_rows.Fields:
+  """Returns the fields that flags set.
+
+  Raises:
+    ConfigError: one of them is set by `--folds` or `--seeds`.
+  """
+  given = dict(config_flags.get_override_values(FLAGS['config']))
+  for field in ('fold', 'seed'):
+    if field in given:
+      raise ConfigError(f'--config.{field}: expected --{field}s, all of which are run')
+  return given
+
+
+def folds_of(config: ConfigDict) -> list[int]:
+  """Returns the folds of `--folds`.
+
+  Raises:
+    ConfigError: there is none of that number.
+  """
+  folds = range(config.num_folds) if FLAGS.folds == ['all'] else map(int, FLAGS.folds)
+  folds = list(folds)
+  if max(folds) >= config.num_folds:
+    raise ConfigError(f'--folds: expected 0..{config.num_folds - 1}, found {max(folds)}')
+  return folds
+
+
+def main(config: ConfigDict | None) -> None:
+  file = config_flags.get_config_filename(FLAGS['config'])
+  configs = sweep_rows.configs(file, FLAGS.sweep, given_fields())
+  reference = next(iter(configs.values()))
+  select = FLAGS.select and sweep_rows.check_select(FLAGS.select, reference)
+  workdir, seeds = Path(FLAGS.workdir), [int(seed) for seed in FLAGS.seeds]
+  runs = run_all(configs, workdir, folds_of(reference), seeds, FLAGS.jobs)
+  if all(run.error for run in runs):
+    raise ConfigError(f'all {len(runs)} runs failed, the first one: {runs[0].error}')
+
+  backends.set_up()
+  from experiments import sweep_table  # With what is slow to import.
+
+  path = sweep_table.write(workdir, configs, runs, select, FLAGS.resamples)
+  print(f'\n{path.read_text(encoding="utf-8")}\n{path}')
+
+
+if __name__ == '__main__':
+  define_flags()
+  flags.DEFINE_integer('resamples', 1000, 'Of the bootstrap over examples.', lower_bound=1)
   command_line.run(main)

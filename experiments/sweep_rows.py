@@ -16,7 +16,7 @@ Flags (`--config.field=value`) win over what is fixed, a row's own fields over b
 import importlib.util
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ from musicjax.errors import ConfigError
 from musicjax.fields import check_name
 
 Fields = dict[str, Any]
+Sweep = Mapping[str, Any]
 
 
-def load(file: str, name: str, flags: Fields) -> dict[str, ConfigDict]:
-  """Returns the config of each row, the reference first.
+def load(file: str, name: str, flags: Fields) -> tuple[Sweep, Callable[[Fields], ConfigDict]]:
+  """Returns a sweep, and what makes the config of a row of what the row changes.
 
   Args:
     file: of the config, with `:variant`, which is that of rows that name none.
@@ -39,31 +40,42 @@ def load(file: str, name: str, flags: Fields) -> dict[str, ConfigDict]:
     flags: fields of the command line.
 
   Raises:
-    ConfigError: there is no such sweep, it is none, or a row's config cannot be.
+    ConfigError: there is no such sweep; when called, a row's config cannot be.
   """
   path, _, variant = file.partition(':')
   module = _import(Path(path))
   if name and not hasattr(module, 'get_sweep'):
     raise ConfigError(f'--sweep: expected get_sweep beside get_config in {path}, found none')
   sweep = module.get_sweep(name) if name else {'rows': {variant or 'ours': {}}}
-  rows = named(sweep)
-  fixed = sweep.get('fixed', {})
-  for field in flags:
-    if any(field in fields for fields in rows.values()):
-      raise ConfigError(f'--config.{field}: sweep {name} sets it in its rows')
-  configs = {}
-  for row, fields in rows.items():
-    changed = {'variant': variant, **fixed, **flags, **fields}
+
+  def make(fields: Fields) -> ConfigDict:
+    if twice := flags.keys() & fields.keys():
+      raise ConfigError(f'--config.{min(twice)}: sweep {name} sets it in its rows')
+    changed = {'variant': variant, **sweep.get('fixed', {}), **flags, **fields}
+    config = override(module.get_config(changed.pop('variant')), changed)
+    config_lib.check(config)
+    return config
+
+  return sweep, make
+
+
+def configs(file: str, name: str, flags: Fields) -> dict[str, ConfigDict]:
+  """Returns the config of each row of a sweep, the reference first; see `load`.
+
+  Raises:
+    ConfigError: also if it is no sweep.
+  """
+  sweep, make = load(file, name, flags)
+  result = {}
+  for row, fields in named(sweep).items():
     try:
-      config = override(module.get_config(changed.pop('variant')), changed)
-      config_lib.check(config)
+      result[row] = make(fields)
     except ConfigError as error:
-      raise ConfigError(f'row {row} of sweep {name!r}: {error}') from error
-    configs[row] = config
-  return configs
+      raise ConfigError(f'row {row}: {error}') from error
+  return result
 
 
-def named(sweep: Mapping[str, Any]) -> dict[str, Fields]:
+def named(sweep: Sweep) -> dict[str, Fields]:
   """Returns what each row of a sweep changes.
 
   Raises:
