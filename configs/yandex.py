@@ -79,16 +79,27 @@ def get_sweep(name: str) -> dict[str, Any]:
   """Returns a sweep of `experiments/sweep.py`; all of them are for Emotify taggrams.
 
   emotify_ours_lr, emotify_baseline_lr: learning rates, to be chosen on validation.
+  emotify_search: the space of `experiments/tune.py` around ours.
   emotify_faults: ours, the baseline, and the baseline with each published fault put back.
   """
   rates = {
     'emotify_ours_lr': (_EMOTIFY_OURS, (3e-3, 6e-3, 1.2e-2)),
     'emotify_baseline_lr': (_EMOTIFY_BASELINE, (5e-4, 1e-3, 2e-3)),
   }
-  check_name('--sweep', name, (*rates, 'emotify_faults'))
+  check_name('--sweep', name, (*rates, 'emotify_search', 'emotify_faults'))
   if name in rates:
     fixed, values = rates[name]
     return {'fixed': _EMOTIFY | fixed, 'grid': {'optimizer.learning_rate': values}}
+  if name == 'emotify_search':
+    space = {
+      'optimizer.learning_rate': ('log_uniform', 1e-3, 2e-2),
+      'optimizer.weight_decay': ('log_uniform', 1e-2, 1.0),
+      'model.width': [32, 64, 128],
+      'model.head_dropout': ('uniform', 0.1, 0.6),
+      'augment.mixup.probability': ('uniform', 0.0, 1.0),
+      'loss.gamma_neg': ('uniform', 0.0, 4.0),
+    }
+    return {'fixed': _EMOTIFY | _EMOTIFY_OURS, 'random': space, 'num_rows': 20, 'seed': 0}
   rows = {'ours': _EMOTIFY_OURS, 'baseline': _EMOTIFY_BASELINE}
   rows |= {fault: _EMOTIFY_BASELINE | fields for fault, fields in _FAULTS.items()}
   return {'fixed': _EMOTIFY, 'rows': rows}

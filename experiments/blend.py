@@ -217,41 +217,49 @@ def compare(groups, blended, measure, resamples: int) -> list[list[str]]:
   return lines
 
 
-def main(config: ConfigDict | None) -> None:
-  if config is not None:
-    raise ConfigError('--config: expected none; runs keep theirs')
-  workdir, method = Path(FLAGS.workdir), FLAGS.method
-  members, config = read(FLAGS.runs)
+def write(
+  workdir: Path, patterns: Sequence[str], method: str, table_name: str, resamples: int
+) -> Path:
+  """Blends runs, and returns where it is told what that gained; see the module.
+
+  Args:
+    workdir: of what is written.
+    patterns: of workdirs of runs.
+    method: of `METHODS`.
+    table_name: of predictions without labels that every run has; empty: none.
+    resamples: of the bootstrap.
+
+  Raises:
+    ConfigError, DataError: runs that cannot be blended.
+  """
+  members, config = read(patterns)
   groups = group(members)
   blended, weights = blend(groups, method)
   metric = config['select_metric']
-  lines = compare(groups, blended, predictions.measure_of(config['task'], metric), FLAGS.resamples)
+  lines = compare(groups, blended, predictions.measure_of(config['task'], metric), resamples)
 
-  order = np.argsort(np.concatenate([p.ids for p in blended]), kind='stable')
   ids, scores, labels = (
-    np.concatenate([getattr(p, name) for p in blended])[order]
+    np.concatenate([getattr(part, name) for part in blended])
     for name in ('ids', 'scores', 'labels')
   )
-  names = blended[0].label_names
-  write_predictions(workdir / 'predictions' / 'out_of_fold.csv', 'id', ids, scores, names)
-  write_predictions(
-    workdir / 'predictions' / 'out_of_fold_truth.csv', 'id', ids, 1.0 * labels, names
-  )
+  order, names = np.argsort(ids, kind='stable'), blended[0].label_names
+  path = workdir / 'predictions' / 'out_of_fold.csv'
+  write_predictions(path, 'id', ids[order], scores[order], names)
+  truth = path.with_name('out_of_fold_truth.csv')
+  write_predictions(truth, 'id', ids[order], 1.0 * labels[order], names)
   write_json(workdir / 'weights.json', weights)
-  if FLAGS.table:
-    _blend_tables(members, weights, method, workdir / 'predictions' / FLAGS.table)
-  text = (
-    f'# Blend, {method}\n\nTest {metric}, mean over {len(groups)} test sets, of {len(members)} '
-    f'runs of {len(weights[0])} systems; 95 % intervals of {FLAGS.resamples} resamples '
-    'of the examples.\n\n'
-    + table(['what', f'test {metric}', 'gain of the blend', '95 % interval'], lines)
-    + '\n\nMean weights:\n\n'
-    + table(
-      ['system', 'weight'], [[escape(s), number(w)] for s, w in _mean_weights(weights).items()]
-    )
-  )
-  write_text(workdir / 'blend.md', text + '\n')
-  print(f'{text}\n\n{workdir / "blend.md"}')
+  if table_name:
+    _blend_tables(members, weights, method, path.with_name(table_name))
+  cells = [[escape(system), number(w)] for system, w in _mean_weights(weights).items()]
+  sections = [
+    f'# Blend, {method}',
+    f'Test {metric}, mean over {len(groups)} test sets, of {len(members)} runs of {len(cells)} '
+    f'systems. Intervals are those of {resamples} resamples of the examples.',
+    table(['what', f'test {metric}', 'gain of the blend', '95 % interval'], lines),
+    'Mean weights:\n\n' + table(['system', 'weight'], cells),
+  ]
+  write_text(workdir / 'blend.md', '\n\n'.join(sections) + '\n')
+  return workdir / 'blend.md'
 
 
 def _mean_weights(weights: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -267,6 +275,13 @@ def _blend_tables(members: Sequence[Member], weights, method: str, path: Path) -
       raise DataError(f'{member.folder}: expected the rows of {members[0].folder} in {path.name}')
   scores = combine([t[2] for t in tables], shares(members, _mean_weights(weights)), method)
   write_predictions(path, 'path', ids, scores, names)
+
+
+def main(config: ConfigDict | None) -> None:
+  if config is not None:
+    raise ConfigError('--config: expected none; runs keep theirs')
+  path = write(Path(FLAGS.workdir), FLAGS.runs, FLAGS.method, FLAGS.table, FLAGS.resamples)
+  print(f'{path.read_text(encoding="utf-8")}\n{path}')
 
 
 if __name__ == '__main__':
