@@ -84,7 +84,7 @@ def get_sweep(name: str) -> dict[str, Any]:
   """
   rates = {
     'emotify_ours_lr': (_EMOTIFY_OURS, (3e-3, 6e-3, 1.2e-2)),
-    'emotify_baseline_lr': (_EMOTIFY_BASELINE, (5e-4, 1e-3, 2e-3)),
+    'emotify_baseline_lr': (_EMOTIFY_BASELINE, (2.5e-4, 5e-4, 1e-3, 2e-3)),
   }
   check_name('--sweep', name, (*rates, 'emotify_search', 'emotify_faults'))
   if name in rates:
