@@ -126,7 +126,7 @@ _EMOTIFY_OURS = {
   'loss.gamma_neg': 1.0,
   'loss.clip': 0.0,
 }
-_EMOTIFY_BASELINE = {'variant': 'baseline', 'accumulate': 1, 'optimizer.learning_rate': 1e-3}
+_EMOTIFY_BASELINE = {'variant': 'baseline', 'accumulate': 1, 'optimizer.learning_rate': 5e-4}
 
 # Of the published recipe, each of them a switch of its own.
 _FAULTS = {

@@ -77,16 +77,16 @@ def run_all(
   Raises:
     ConfigError: another process runs a sweep there.
   """
-  workdir.mkdir(parents=True, exist_ok=True)
-  runs = []
-  for row, config in configs.items():
-    write_json(workdir / row / 'config.json', config.to_dict())
-    for fold, seed in itertools.product(folds, seeds):
-      runs.append(Run(row, fold, seed, workdir / row / f'fold_{fold}_seed_{seed}'))
-  waiting = [run for run in runs if not _is_complete(run)]
-  print(f'{len(runs) - len(waiting)} of {len(runs)} runs are complete', flush=True)
-  begin, errors = time.monotonic(), {}
+  runs = [
+    Run(row, fold, seed, workdir / row / f'fold_{fold}_seed_{seed}')
+    for row, fold, seed in itertools.product(configs, folds, seeds)
+  ]
   with _held(workdir), concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    for row, config in configs.items():
+      write_json(workdir / row / 'config.json', config.to_dict())
+    waiting = [run for run in runs if not _is_complete(run)]
+    print(f'{len(runs) - len(waiting)} of {len(runs)} runs are complete', flush=True)
+    begin, errors = time.monotonic(), {}
     started = {pool.submit(_train, run): run for run in waiting}
     try:
       for future in concurrent.futures.as_completed(started):
@@ -115,6 +115,7 @@ def command(run: Run) -> list[str]:
 
 @contextlib.contextmanager
 def _held(workdir: Path) -> Iterator[None]:
+  workdir.mkdir(parents=True, exist_ok=True)
   lock = filelock.FileLock(workdir / 'lock')
   try:
     lock.acquire(blocking=False)

@@ -101,7 +101,9 @@ def test_a_teacher_that_no_table_can_follow_is_told(tmp_path, yandex_folder, pre
   command = [sys.executable, '-m', 'experiments.pseudo_labels', *flags]
   done = subprocess.run(command, capture_output=True, text=True)
   assert done.returncode == 2
-  assert done.stderr == 'error: --teacher: expected dataset audio, found yandex\n'
+  assert done.stderr == (
+    'error: --teacher: expected a dataset of files that a table lists, found yandex\n'
+  )
 
 
 @pytest.mark.parametrize('pattern', ['', r'(?P<fold>\d)-'])
