@@ -166,14 +166,12 @@ def test_published_faults_put_back_see_padding_and_drop_whole_examples(golden, v
   assert relative_error(found, golden['eval']['logits']) > 0.01
 
   faulty = GOLDEN_MODEL | {'head_dropout': 0.5, 'drop_examples': True}
-  logits, _ = models.create(faulty, num_classes=10).apply(
-    variables,
-    inputs,
-    lengths,
-    train=True,
-    rngs={'dropout': jax.random.key(0)},
-    mutable=['batch_stats'],
+  train = jax.jit(
+    functools.partial(
+      models.create(faulty, num_classes=10).apply, train=True, mutable=['batch_stats']
+    )
   )
+  logits, _ = train(variables, inputs, lengths, rngs={'dropout': jax.random.key(0)})
   assert 1 < len(np.unique(np.asarray(logits), axis=0)) < len(lengths)  # What is dropped is alike.
 
 
