@@ -80,7 +80,7 @@ def get_sweep(name: str) -> dict[str, Any]:
 
   emotify_ours_lr, emotify_baseline_lr: learning rates, to be chosen on validation.
   emotify_search: the space of `experiments/tune.py` around ours.
-  emotify_faults: ours, the baseline, and the baseline with each published fault put back.
+  emotify_faults: the baseline, ours, and the baseline with each published fault put back.
   """
   rates = {
     'emotify_ours_lr': (_EMOTIFY_OURS, (3e-3, 6e-3, 1.2e-2)),
@@ -100,7 +100,7 @@ def get_sweep(name: str) -> dict[str, Any]:
       'loss.gamma_neg': ('uniform', 0.0, 4.0),
     }
     return {'fixed': _EMOTIFY | _EMOTIFY_OURS, 'random': space, 'num_rows': 20, 'seed': 0}
-  rows = {'ours': _EMOTIFY_OURS, 'baseline': _EMOTIFY_BASELINE}
+  rows = {'baseline': _EMOTIFY_BASELINE, 'ours': _EMOTIFY_OURS}
   rows |= {fault: _EMOTIFY_BASELINE | fields for fault, fields in _FAULTS.items()}
   return {'fixed': _EMOTIFY, 'rows': rows}
 

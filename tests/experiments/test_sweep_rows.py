@@ -35,7 +35,7 @@ def test_every_shipped_sweep_has_rows_that_can_run(name, sweep):
 
 def test_the_faults_of_the_published_recipe_differ_from_the_baseline_in_nothing_else():
   configs = sweep_rows.configs('configs/yandex.py', 'emotify_faults', {})
-  ours, baseline, *faults = configs
+  baseline, ours, *faults = configs
   assert (ours, baseline, len(faults)) == ('ours', 'baseline', 4)
   assert configs['ours'].num_train_steps == configs['baseline'].num_train_steps
   for fault in faults:
