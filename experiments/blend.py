@@ -132,13 +132,11 @@ def read(patterns: Sequence[str]) -> tuple[list[Member], dict]:
     ConfigError: there are none, or runs of several tasks or metrics.
     DataError: runs have other labels.
   """
-  root = Path()
-  folders = sorted({
-    folder
-    for pattern in patterns
-    for folder in (Path('/').glob(pattern[1:]) if pattern.startswith('/') else root.glob(pattern))
-    if (folder / 'metrics.json').exists()
-  })  # fmt: skip
+  folders = set()
+  for pattern in patterns:  # `Path.glob` takes relative ones alone.
+    root, relative = ('/', pattern.lstrip('/')) if pattern.startswith('/') else ('.', pattern)
+    folders |= {path.parent for path in Path(root).glob(f'{relative}/metrics.json')}
+  folders = sorted(folders)
   if not folders:
     raise ConfigError(f'--runs: expected workdirs of complete runs, found none in {patterns}')
   configs = [read_json(folder / 'config.json') for folder in folders]

@@ -52,7 +52,8 @@ def load(file: str, name: str, flags: Fields) -> tuple[Sweep, Callable[[Fields],
     if twice := flags.keys() & fields.keys():
       raise ConfigError(f'--config.{min(twice)}: sweep {name} sets it in its rows')
     changed = {'variant': variant, **sweep.get('fixed', {}), **flags, **fields}
-    config = override(module.get_config(changed.pop('variant')), changed)
+    chosen = changed.pop('variant')  # None is for `get_config` to choose.
+    config = override(module.get_config(chosen) if chosen else module.get_config(), changed)
     config_lib.check(config)
     return config
 

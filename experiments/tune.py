@@ -63,17 +63,27 @@ def search(
   """
   import optuna
 
-  def objective(trial):
-    return score(trial.number, {field: suggest(trial, field, s) for field, s in space.items()})
-
   study = optuna.create_study(
     storage=storage, study_name=name, direction='maximize', load_if_exists=True
   )
-  states = (optuna.trial.TrialState.COMPLETE,)
-  enough = optuna.study.MaxTrialsCallback(trials, states=states)
-  if (left := trials - len(study.get_trials(states=states))) > 0:
-    study.optimize(objective, n_trials=2 * left, callbacks=[enough], catch=(RuntimeError,))
-  if not study.get_trials(states=states):
+
+  def complete():
+    return study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+
+  for _ in range(2 * trials):  # As many may fail.
+    if len(complete()) >= trials:
+      break
+    trial = study.ask()
+    fields = {field: suggest(trial, field, values) for field, values in space.items()}
+    try:
+      value = score(trial.number, fields)
+    except RuntimeError as error:
+      study.tell(trial, state=optuna.trial.TrialState.FAIL)
+      print(f'trial {trial.number} failed: {error}', flush=True)
+    else:
+      study.tell(trial, value)
+      print(f'trial {trial.number}: {value:.4f} of {fields}', flush=True)
+  if not complete():
     raise ConfigError('experiments.tune: expected a trial that completes, found none')
   return study.best_trial
 
@@ -98,6 +108,7 @@ def main(config: ConfigDict | None) -> None:
     from optuna.storages import journal
   except ImportError:
     raise ConfigError("expected Optuna, found none: pip install -e '.[tune]'") from None
+  command_line.require('sweep', 'select')
   file = config_flags.get_config_filename(FLAGS['config'])
   kind, make = sweep_rows.load(file, FLAGS.sweep, sweep.given_fields())
   if 'random' not in kind:
@@ -106,7 +117,7 @@ def main(config: ConfigDict | None) -> None:
   folds, seeds = sweep.folds_of(config), [int(seed) for seed in FLAGS.seeds]
   workdir = Path(FLAGS.workdir)
   workdir.mkdir(parents=True, exist_ok=True)
-  from experiments import predictions
+  from experiments import predictions  # With JAX: flags are checked before.
 
   measure = predictions.measure_of(config.task, metric)
 
@@ -126,5 +137,4 @@ if __name__ == '__main__':
   sweep.define_flags()
   flags.DEFINE_integer('trials', 20, 'To complete, by all workers together.', lower_bound=1)
   flags.DEFINE_string('storage', '', "A database's URL instead of the journal.")
-  flags.mark_flags_as_required(['sweep', 'select'])
   command_line.run(main)

@@ -83,6 +83,16 @@ def test_flags_win_over_what_is_fixed_and_rows_are_left_to_themselves(tmp_path):
     sweep_rows.configs(write_config(tmp_path, sweep), 'x', {'ema_decay': 0.9})
 
 
+def test_a_config_file_chooses_the_variant_that_none_names(tmp_path):
+  path = tmp_path / 'config.py'
+  path.write_text(
+    'from configs import yandex\ndef get_config(variant="baseline"):\n'
+    '  return yandex.get_config(variant)\n'
+  )
+  (config,) = sweep_rows.configs(str(path), '', {}).values()
+  assert config.model.name == 'conv_transformer'
+
+
 def test_a_row_chooses_its_variant_takes_groups_away_and_replaces_them(tmp_path):
   rows = {
     'a': {'variant': 'baseline'},
