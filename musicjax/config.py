@@ -57,7 +57,7 @@ def base_config() -> ConfigDict:
   config.dtype = 'float32'  # or bfloat16: of the computation; parameters stay float32
   config.loss = dict(name='')  # a function of musicjax/losses.py, and its fields
   config.optimizer = dict(
-    name='adamw',  # adamw, adam, lion or sgd
+    name='adamw',  # adamw, adam, lion or sgd; adamw_forgetful: a published fault
     learning_rate=1e-4,  # peak
     schedule='constant',  # constant, cosine or exponential
     warmup_steps=0,  # linear, from 0
@@ -190,6 +190,8 @@ _CHECKS = {
   'model.channels': _SIZES,
   'model.attention': _FLAG,
   'model.standardize': _FLAG,
+  'model.masked': _FLAG,
+  'model.drop_examples': _FLAG,
   'model.branches': _tuple_of(_SIZES, 'a tuple of tuples of positive whole numbers', bool),
   '*dropout': _PROBABILITY,
   'loss.label_smoothing': _PROBABILITY,
@@ -205,6 +207,7 @@ _CHECKS = {
   'augment.*.frames': _POSITIVE,
   'augment.*.max_db': _number('a number in 0..200', lambda v: 0 <= v <= 200),
   'augment.*.wrap': _FLAG,
+  'augment.*.on_padding': _FLAG,
   'augment.*.*_width': _COUNT,
   'augment.*.*_masks': _COUNT,
   'augment.*.max_ratio': _number('a number from 1', lambda v: v >= 1),

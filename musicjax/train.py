@@ -264,9 +264,11 @@ def _report(
   final = {**by_split, 'test_tuned': test_tuned, **facts}
   summaries.write_final_metrics(writer, facts['steps'], {**by_split, 'test_tuned': test_tuned})
   if sharding.is_main_process():
-    workdir_lib.write_predictions(
-      workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
-    )
+    for name, kept in (('validation', validation), ('out_of_fold', test)):
+      path = workdir / 'predictions' / f'{name}.csv'
+      workdir_lib.write_predictions(path, 'id', kept.ids, kept.scores, label_names)
+      truth = path.with_name(f'{name}_truth.csv')
+      workdir_lib.write_predictions(truth, 'id', kept.ids, 1.0 * kept.labels, label_names)
     thresholds.save(
       workdir, label_names, tuned, validation.scores, validation.labels, facts['reported_step']
     )
