@@ -101,24 +101,39 @@ def _convolve_image_cpu_backward(padding, saved, gradient):
 
 
 def _kernel_gradient(x, gradient, size, padding):
-  """Products of an example's patches, a row of the kernel wide, with its gradient.
+  """One product an example: of its pixels, with those beside them, and of its gradient.
 
-  Those of one example are held by the cache; those of a batch would be read from memory.
+  Those of one example are held by the cache; those of a batch would be read from memory. Pixels are
+  laid side by side a row of the kernel wide, its rows where that makes fewer numbers: a third as
+  many, in most layers, as with all of them on one side.
   """
   (_, time, mel, width), features = x.shape, gradient.shape[-1]
   height, columns = size
-  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  (top, bottom), sides = padding
+  rows_of_x = height * columns * width < columns * width + height * features
+  rows = (0, 0), ((top, bottom) if rows_of_x else (bottom, top)), (0, 0), (0, 0)
+  x = jnp.pad(x, ((0, 0), (0, 0), sides, (0, 0)))
+  x, gradient = (jnp.pad(x, rows), gradient) if rows_of_x else (x, jnp.pad(gradient, rows))
+
+  def shifts(x, number, axis):
+    size = x.shape[axis] - number + 1
+    return [jax.lax.slice_in_dim(x, start, start + size, axis=axis) for start in range(number)]
 
   def add(total, example):
     x, gradient = example
-    gradient = gradient.reshape(time * mel, features)
-    patches = jnp.concatenate([x[:, c : c + mel] for c in range(columns)], axis=-1)
-    rows = [patches[r : r + time].reshape(time * mel, -1) for r in range(height)]
-    products = [jnp.matmul(r.T, gradient, preferred_element_type=jnp.float32) for r in rows]
-    return total + jnp.stack(products), None
+    x = jnp.concatenate(shifts(x, columns, 1), axis=-1)
+    if rows_of_x:
+      x = jnp.concatenate(shifts(x, height, 0), axis=-1)
+    else:  # The lower a row of the kernel, the higher the gradient that it saw.
+      gradient = jnp.concatenate(shifts(gradient, height, 0)[::-1], axis=-1)
+    x, gradient = x.reshape(time * mel, -1), gradient.reshape(time * mel, -1)
+    return total + jnp.matmul(x.T, gradient, preferred_element_type=jnp.float32), None
 
-  total = jnp.zeros((height, columns * width, features))
+  x_width = columns * width * (height if rows_of_x else 1)
+  total = jnp.zeros((x_width, height * columns * width * features // x_width))
   total, _ = jax.lax.scan(add, total, (x, gradient))
+  if not rows_of_x:
+    total = total.reshape(x_width, height, features).swapaxes(0, 1)
   return total.reshape(height, columns, width, features).astype(x.dtype)
 
 
