@@ -11,6 +11,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from musicjax.errors import DataError
 
 EXTENSIONS = ('.jpeg', '.jpg', '.png', '.webp')
+# Once for all threads; what follows looks at the size, too.
+warnings.filterwarnings('error', category=Image.DecompressionBombWarning)
+
 _FORMATS = ('JPEG', 'PNG', 'WEBP')
 _MIN_SIDE = 16  # Pixels.
 _MAX_PIXELS = 1 << 26  # Of a spectrogram, 25 minutes at 1,024 rows and 43 columns a second.
@@ -30,9 +33,7 @@ def decode(content: bytes, name: str, mode: str, least: int = 0) -> Image.Image:
       out of range.
   """
   try:
-    with warnings.catch_warnings():
-      warnings.simplefilter('error', Image.DecompressionBombWarning)
-      image = Image.open(io.BytesIO(content), formats=_FORMATS)
+    image = Image.open(io.BytesIO(content), formats=_FORMATS)
     width, height = image.size
     # Before memory is asked for.
     if min(width, height) < _MIN_SIDE or width * height > _MAX_PIXELS:
