@@ -96,7 +96,8 @@ def main():
   parser.add_argument('--image_size', type=int, default=64)
   args = parser.parse_args()
   folder = args.workdir / 'covers'
-  write_covers(folder / 'covers.parquet', args.covers, 2 * args.image_size)
+  if not (folder / 'covers.parquet').exists():  # A run that goes on wants the same file.
+    write_covers(folder / 'covers.parquet', args.covers, 2 * args.image_size)
   scores = {
     variant or 'ours': score(
       variant, folder, args.workdir / (variant or 'ours'), args.epochs, args.image_size
