@@ -36,9 +36,10 @@ setup(
     'tqdm',
   ],
   extras_require={
-    'test': ['hypothesis', 'pytest>=8'],
-    'dev': ['hypothesis', 'pre-commit', 'pytest>=8', 'ruff>=0.9'],
+    'test': ['hypothesis', 'optuna>=4', 'pytest>=8'],
+    'dev': ['hypothesis', 'optuna>=4', 'pre-commit', 'pytest>=8', 'ruff>=0.9'],
     'beam': ['apache-beam', 'mlcroissant'],  # TFDS's command line imports the second, unasked.
+    'tune': ['optuna>=4'],
     'cuda': ['jax[cuda13]'],
     'tpu': ['jax[tpu]'],
   },

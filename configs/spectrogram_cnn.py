@@ -27,6 +27,8 @@ Variants:
   test       tiny, compiles in seconds; takes two steps.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from musicjax.config import base_config
@@ -147,3 +149,22 @@ def _published(config: ConfigDict, variant: str) -> ConfigDict:
     config.model.update(attention=True, pool=2)
     config.loss = dict(name='bce', pos_weight=True, label_smoothing=0.0)
   return config
+
+
+def get_sweep(name: str) -> dict[str, Any]:
+  """Returns the sweep `ablation` of `experiments/sweep.py`: ours, and one change at a time."""
+  check_name('--sweep', name, ('ablation',))
+  rows = {
+    'ours': {},
+    'bands_32': {'dataset.n_mels': 32, 'model.channels': (16, 32, 32, 64, 128)},
+    'bands_128': {'dataset.n_mels': 128, 'model.channels': (16, 32, 32, 64, 64, 64, 128)},
+    'htk_scale': {'dataset.mel_scale': 'htk'},
+    'not_normalised': {'normalize': 'none'},
+    'no_mixup': {'augment.mixup': None},
+    'no_spec_augment': {'augment.spec_augment': None},
+    'no_augmentation': {'augment.mixup': None, 'augment.spec_augment': None},
+    'focal_loss': {'loss': {'name': 'asymmetric_focal'}},
+    'label_smoothing': {'loss.label_smoothing': 0.1},
+    'no_ema': {'ema_decay': 0.0},
+  }
+  return {'rows': rows}

@@ -15,6 +15,8 @@ Variants:
   test       tiny, compiles in seconds; takes two steps.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from musicjax.config import base_config
@@ -71,6 +73,69 @@ def get_config(variant: str = '') -> ConfigDict:
     config.num_train_steps = 2
     config.optimizer.warmup_steps = 0
   return config
+
+
+def get_sweep(name: str) -> dict[str, Any]:
+  """Returns a sweep of `experiments/sweep.py`; all of them are for Emotify taggrams.
+
+  emotify_ours_lr, emotify_baseline_lr: learning rates, to be chosen on validation.
+  emotify_search: the space of `experiments/tune.py` around ours.
+  emotify_faults: the baseline, ours, and the baseline with each published fault put back.
+  """
+  rates = {
+    'emotify_ours_lr': (_EMOTIFY_OURS, (3e-3, 6e-3, 1.2e-2)),
+    'emotify_baseline_lr': (_EMOTIFY_BASELINE, (2.5e-4, 5e-4, 1e-3, 2e-3)),
+  }
+  check_name('--sweep', name, (*rates, 'emotify_search', 'emotify_faults'))
+  if name in rates:
+    fixed, values = rates[name]
+    return {'fixed': _EMOTIFY | fixed, 'grid': {'optimizer.learning_rate': values}}
+  if name == 'emotify_search':
+    space = {
+      'optimizer.learning_rate': ('log_uniform', 1e-3, 2e-2),
+      'optimizer.weight_decay': ('log_uniform', 1e-2, 1.0),
+      'model.width': [32, 64, 128],
+      'model.head_dropout': ('uniform', 0.1, 0.6),
+      'augment.mixup.probability': ('uniform', 0.0, 1.0),
+      'loss.gamma_neg': ('uniform', 0.0, 4.0),
+    }
+    return {'fixed': _EMOTIFY | _EMOTIFY_OURS, 'random': space, 'num_rows': 20, 'seed': 0}
+  rows = {'baseline': _EMOTIFY_BASELINE, 'ours': _EMOTIFY_OURS}
+  rows |= {fault: _EMOTIFY_BASELINE | fields for fault, fields in _FAULTS.items()}
+  return {'fixed': _EMOTIFY, 'rows': rows}
+
+
+# 315 tracks of 8 to 20 frames: the same few updates for all, and models that fit them.
+_EMOTIFY = {
+  'normalize': 'per_feature',
+  'buckets': (),
+  'batch_size': 32,
+  'num_train_steps': 120,
+  'eval_every_steps': 120,
+  'report_checkpoint': 'latest',  # Some 60 tracks that validate are too few to pick one by.
+}
+_EMOTIFY_OURS = {
+  'model.width': 64,
+  'model.num_layers': 1,
+  'model.num_heads': 2,
+  'model.mlp_dim': 128,
+  'optimizer.learning_rate': 6e-3,
+  'optimizer.warmup_steps': 20,
+  'optimizer.weight_decay': 0.1,
+  'ema_decay': 0.95,
+  'loss.gamma_neg': 1.0,
+  'loss.clip': 0.0,
+}
+_EMOTIFY_BASELINE = {'variant': 'baseline', 'accumulate': 1, 'optimizer.learning_rate': 5e-4}
+
+# Of the published recipe, each of them a switch of its own.
+_FAULTS = {
+  'dropout_of_tracks': {'model.drop_examples': True},
+  'optimizer_anew': {'optimizer.name': 'adamw_forgetful'},
+  'no_masks': {'model.masked': False},
+  # Masks keep noise on padding from everything: it tells only without them.
+  'no_masks_noise': {'model.masked': False, 'augment.gaussian_noise.on_padding': True},
+}
 
 
 def _baseline(config: ConfigDict) -> ConfigDict:

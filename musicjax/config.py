@@ -38,6 +38,7 @@ def base_config() -> ConfigDict:
   config.fold = 0  # the test fold, the next one validates; or, beside a test set, validation
   config.split_seed = 0  # fixes which group falls into which fold
   config.normalize = 'none'  # or per_feature: by mean and deviation of the training fold
+  config.resident = False  # the dataset stays in device memory, a batch is gathered, not uploaded
 
   # Batches.
   config.batch_size = 32  # examples an optimizer update, over all devices
@@ -59,7 +60,7 @@ def base_config() -> ConfigDict:
   config.loss = dict(name='')  # a function of musicjax/losses.py, and its fields
   config.penalties = ConfigDict()  # what the model costs, by name: its weight and warmup_steps
   config.optimizer = dict(
-    name='adamw',  # adamw, adam, lion or sgd
+    name='adamw',  # adamw, adam, lion or sgd; adamw_forgetful: a published fault
     learning_rate=1e-4,  # peak
     schedule='constant',  # constant, cosine or exponential
     warmup_steps=0,  # linear, from 0
@@ -140,6 +141,7 @@ _CHECKS = {
   'decode_seconds': _ABOVE_0,
   'num_folds': _whole(3, 'a whole number from 3 (test, validation, training)'),
   'fold': _COUNT,
+  'resident': _FLAG,
   'normalize': _one_of('none', 'per_feature'),
   'batch_size': _POSITIVE,
   'accumulate': _POSITIVE,
@@ -193,6 +195,8 @@ _CHECKS = {
   'model.channels': _SIZES,
   'model.attention': (lambda v: isinstance(v, bool | str), 'true, false or a name'),
   'model.standardize': _FLAG,
+  'model.masked': _FLAG,
+  'model.drop_examples': _FLAG,
   'model.branches': _tuple_of(_SIZES, 'a tuple of tuples of positive whole numbers', bool),
   '*dropout': _PROBABILITY,
   'loss.label_smoothing': _PROBABILITY,
@@ -211,6 +215,7 @@ _CHECKS = {
   'augment.*.frames': _POSITIVE,
   'augment.*.max_db': _number('a number in 0..200', lambda v: 0 <= v <= 200),
   'augment.*.wrap': _FLAG,
+  'augment.*.on_padding': _FLAG,
   'augment.*.*_width': _COUNT,
   'augment.*.*_masks': _COUNT,
   'augment.*.max_degrees': _number('a number in 0..180', lambda v: 0 <= v <= 180),

@@ -7,12 +7,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from musicjax import metrics, processes, sharding, system, tasks
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, device_batches, input_pipeline
 from musicjax.data.prepared import Prepared
 
 
@@ -59,8 +58,10 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
   )
   result = {'step': int(state.step)}
   rows = input_pipeline.split_rows(prepared.index, config)
+  sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
+  read = device_batches.make_read(prepared, config, mesh)
   for split in ('validation', 'test'):
-    scores = evaluate(parts.eval_step, state.eval_variables, prepared, rows[split], config, mesh)
+    scores = evaluate(parts.eval_step, state.eval_variables, prepared, rows[split], config, read)
     result[split] = scores.metrics(parts.task)
   return result
 
@@ -71,7 +72,7 @@ def evaluate(
   prepared: Prepared,
   rows: np.ndarray,
   config,
-  mesh: Mesh,
+  read: device_batches.Read,
   stop: Callable[[], bool] = lambda: False,
 ) -> Scores | None:
   """Scores the examples `rows` of a dataset.
@@ -82,7 +83,7 @@ def evaluate(
     prepared: the dataset.
     rows: of its index.
     config: of the run.
-    mesh: of all devices.
+    read: of `device_batches.make_read`.
     stop: asked before every batch; at the same one it must be true in all processes.
 
   Returns:
@@ -92,12 +93,11 @@ def evaluate(
     FloatingPointError: a score is NaN or infinite.
   """
   plan, steps = input_pipeline.eval_plan(prepared.index, rows, config)
-  local = sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
   parts = []
-  for batch in input_pipeline.tf_batches(prepared, plan, range(steps), local):
+  for batch in read(plan, range(steps)):
     if stop():
       return None
-    parts.append(jax.device_get(eval_step(variables, sharding.to_global(mesh, batch, 0))))
+    parts.append(jax.device_get(eval_step(variables, batch)))
   index, scores, losses = (
     np.concatenate([part[key] for part in parts]) for key in ('index', 'scores', 'loss')
   )

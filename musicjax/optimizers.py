@@ -49,21 +49,26 @@ def create_schedule(
   return learning_rate
 
 
-def create(config, schedule: Callable[[jax.Array], jax.Array]) -> optax.GradientTransformation:
+def create(
+  config, schedule: Callable[[jax.Array], jax.Array], steps_per_epoch: float = 1.0
+) -> optax.GradientTransformation:
   """Returns the optimizer of `config.optimizer`.
 
   Weight decay is decoupled and times the learning rate, as in PyTorch's `AdamW`, for all of them.
 
   Args:
-    config: `name`: `adamw`, `adam` (without weight decay), `lion` or `sgd` (momentum `b1`);
+    config: `name`: `adamw`, `adam` (without weight decay), `lion`, `sgd` (momentum `b1`) or
+      `adamw_forgetful`, a published fault: it is made anew, without moments, after each epoch;
       `b1`, `b2`: decay of the moments; `weight_decay`; `decay`: `all` parameters, or `kernels`
       alone (arrays of two and more axes); `clip_norm`: of the gradient before all else, 0 is off.
     schedule: the learning rate by step.
+    steps_per_epoch: updates an epoch, which may be fractional.
 
   Raises:
     ConfigError: a value that is not known, or weight decay with `adam`.
   """
-  name = check_name('config.optimizer.name', config.name, ('adamw', 'adam', 'lion', 'sgd'))
+  names = ('adamw', 'adam', 'lion', 'sgd', 'adamw_forgetful')
+  name = check_name('config.optimizer.name', config.name, names)
   decay = check_name('config.optimizer.decay', config.decay, ('all', 'kernels'))
   if name == 'adam' and config.weight_decay:
     raise ConfigError(
@@ -76,12 +81,33 @@ def create(config, schedule: Callable[[jax.Array], jax.Array]) -> optax.Gradient
     direction = optax.trace(config.b1)
   else:
     direction = optax.scale_by_adam(config.b1, config.b2)
+  if name == 'adamw_forgetful':
+    direction = _forgetful(direction, steps_per_epoch)
   return optax.chain(
     optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
     direction,
     optax.add_decayed_weights(config.weight_decay, _kernels if decay == 'kernels' else None),
     optax.scale_by_learning_rate(schedule),
   )
+
+
+def _forgetful(
+  direction: optax.GradientTransformation, steps_per_epoch: float
+) -> optax.GradientTransformation:
+  """Makes the state of `direction` anew at the first update of each epoch."""
+
+  def init(params):
+    return jnp.int32(0), direction.init(params)
+
+  def update(gradients, state, params=None):
+    step, inner = state
+    is_first = step % steps_per_epoch < 1
+    new = direction.init(gradients)
+    inner = jax.tree.map(lambda new, old: jnp.where(is_first, new, old), new, inner)
+    updates, inner = direction.update(gradients, inner, params)
+    return updates, (step + 1, inner)
+
+  return optax.GradientTransformation(init, update)
 
 
 def _kernels(params):

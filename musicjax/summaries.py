@@ -153,13 +153,17 @@ def write_run_description(writer: Writer, config: ml_collections.ConfigDict, par
   text = json.dumps(config.to_dict(), indent=2, default=str)
   overview = parameter_overview.get_parameter_overview(params, include_stats=False)
   writer.write_texts(0, {'config': f'```json\n{text}\n```', 'parameters': f'```\n{overview}\n```'})
-  # The HParams tab knows no lists and no None.
-  fields = {
+  write_hyperparameters(writer, flatten(config.to_dict()))
+
+
+def write_hyperparameters(writer: Writer, fields: Mapping[str, Any]):
+  """Writes what the HParams tab compares runs by; it knows no lists and no None."""
+  known = {
     name: value if isinstance(value, (bool, int, float, str)) else str(value)
-    for name, value in flatten(config.to_dict()).items()
+    for name, value in fields.items()
     if value is not None
   }
-  writer.write_summary(0, hparams_summary.session_start_pb(fields))
+  writer.write_summary(0, hparams_summary.session_start_pb(known))
 
 
 def write_class_metrics(

@@ -97,7 +97,7 @@ def create(
     if steps
     else optax.constant_schedule(0.0)
   )
-  tx = optimizers.create(config.optimizer, schedule)
+  tx = optimizers.create(config.optimizer, schedule, steps_per_epoch)
   normalize = train_step.make_normalize(dataset['statistics'])
   prepare = train_step.make_prepare(augment.create(config.augment), normalize, config)
   decide = task.decide and (lambda logits: task.decide(task.activation(logits)))

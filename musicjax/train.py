@@ -30,7 +30,7 @@ from musicjax import (
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, device_batches, input_pipeline
 from musicjax.data.prepared import Prepared
 from musicjax.errors import ConfigError, DataError
 from musicjax.train_step import Batch
@@ -81,8 +81,9 @@ def _train_and_evaluate(
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
   plan = input_pipeline.train_plan(prepared.index, rows['train'], config)
-  batches = _device_batches(prepared, plan, config, mesh)
+  sharding.local_rows(mesh, config.batch_size // config.accumulate, 'batch_size / accumulate')
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
+  read = device_batches.make_read(prepared, config, mesh)
   until_the_end.enter_context(workdir_lib.held(workdir))
   saved = until_the_end.enter_context(
     contextlib.closing(Checkpoints(workdir / 'checkpoints', read_only=False))
@@ -98,7 +99,9 @@ def _train_and_evaluate(
     )
   abstract_state = jax.eval_shape(parts.init)
   # Left to the interpreter's end, a reader in the middle of a batch would never end.
-  batches = until_the_end.enter_context(contextlib.closing(batches(range(first_step, steps))))
+  batches = until_the_end.enter_context(
+    contextlib.closing(_one_ahead(read(plan, range(first_step, steps))))
+  )
   first_batch = next(batches, None)  # None: all steps are done.
   with _compiling(parts.update, abstract_state, first_batch, mesh):  # Beside what follows.
     if first_step:
@@ -115,7 +118,7 @@ def _train_and_evaluate(
         first_look.write(workdir, writer, config, prepared, plan, parts.prepare)
         picture_look.write_distortions(workdir, prepared, plan, parts.prepare)
   score = functools.partial(
-    evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, mesh=mesh
+    evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, read=read
   )
 
   write_each = summaries.write_class_metrics
@@ -272,9 +275,11 @@ def _report(
   summaries.write_final_metrics(writer, facts['steps'], final)
   final |= facts
   if sharding.is_main_process():
-    workdir_lib.write_predictions(
-      workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
-    )
+    for name, kept in (('validation', validation), ('out_of_fold', test)):
+      path = workdir / 'predictions' / f'{name}.csv'
+      workdir_lib.write_predictions(path, 'id', kept.ids, kept.scores, label_names)
+      truth = path.with_name(f'{name}_truth.csv')
+      workdir_lib.write_predictions(truth, 'id', kept.ids, 1.0 * kept.labels, label_names)
     if task.decide:
       thresholds.save(
         workdir, label_names, tuned, validation.scores, validation.labels, facts['reported_step']
@@ -313,28 +318,12 @@ def _describe_training(prepared: Prepared, rows: np.ndarray, config: ConfigDict)
   return known | {'support': [], 'targets': described}
 
 
-def _device_batches(
-  prepared: Prepared, plan: input_pipeline.Plan, config: ConfigDict, mesh: Mesh
-) -> Callable[[range], Iterator[Batch]]:
-  """Returns steps -> iterator of their training batches as global arrays, one ahead.
-
-  Raises:
-    ConfigError: for batch sizes that accumulation or the devices do not divide.
-  """
-  micro = config.batch_size // config.accumulate
-  local = sharding.local_rows(mesh, micro, 'batch_size / accumulate')
-
-  def batches(steps: range) -> Iterator[Batch]:
-    on_device = (
-      sharding.to_global(mesh, batch, 1)
-      for batch in input_pipeline.tf_batches(prepared, plan, steps, local)
-    )
-    ahead = collections.deque(itertools.islice(on_device, 1))
-    while ahead:
-      ahead.extend(itertools.islice(on_device, 1))
-      yield ahead.popleft()
-
-  return batches
+def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+  """Yields batches, the next of which is already on its way to the devices."""
+  ahead = collections.deque(itertools.islice(batches, 1))
+  while ahead:
+    ahead.extend(itertools.islice(batches, 1))
+    yield ahead.popleft()
 
 
 @contextlib.contextmanager

@@ -18,11 +18,14 @@ _AUGMENT, _DROPOUT = range(2)
 
 
 def make_normalize(statistics: dict[str, Any]) -> Callable[[jax.Array], jax.Array]:
-  """Returns inputs [..., width] -> (inputs - mean) / std, or the identity for empty statistics."""
+  """Returns inputs [..., width] as stored -> (inputs - mean) / std in float32.
+
+  Without statistics they become float32 alone.
+  """
   if not statistics:
-    return lambda inputs: inputs
+    return lambda inputs: inputs.astype(jnp.float32)
   mean, std = (jnp.asarray(statistics[k], jnp.float32) for k in ('mean', 'std'))
-  return lambda inputs: (inputs - mean) / std
+  return lambda inputs: (inputs.astype(jnp.float32) - mean) / std
 
 
 def make_prepare(

@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # A workdir can be read without TensorFlow.
 
 # Fields that may change between starts: they move or extend a run, or only watch it.
 _FREE_FIELDS = frozenset({
-  'data_dir', 'prepared_dir', 'decode_seconds', 'max_skipped', 'num_epochs', 'num_train_steps',
-  'log_every_steps', 'profile_steps', 'report_checkpoint',
+  'data_dir', 'prepared_dir', 'decode_seconds', 'max_skipped', 'resident', 'num_epochs',
+  'num_train_steps', 'log_every_steps', 'profile_steps', 'report_checkpoint',
 })  # fmt: skip
 
 _OF_DATASET = (

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import check_prediction
-from musicjax import predict, workdir
+from experiments import check_prediction, predictions
+from musicjax import metrics, predict, workdir
 from musicjax.errors import ConfigError, DataError
 
 
@@ -70,6 +70,15 @@ def test_training_leaves_a_self_contained_workdir(trained):
   out_of_fold = pd.read_csv(trained / 'predictions' / 'out_of_fold.csv')
   assert list(out_of_fold.columns) == ['id', *(f'tag_{i:03d}' for i in range(5))]
   assert 8 <= len(out_of_fold) <= 12  # A fifth of 50 tracks, evened out over tags.
+
+
+def test_kept_predictions_with_their_truth_give_the_reported_metrics(trained):
+  final = json.loads((trained / 'metrics.json').read_text())
+  for split in ('validation', 'test'):
+    kept = predictions.read(trained, split)
+    # Six digits may make or break a tie.
+    found = metrics.map_macro(kept.scores, kept.labels)
+    assert found == pytest.approx(final[split]['map_macro'], abs=1e-3)
 
 
 def test_prediction_of_the_test_set_is_a_valid_submission(trained, yandex_folder):

@@ -80,6 +80,26 @@ def test_sgd_has_momentum_b1():
   assert params[0] == -(1 + 1.5 + 1.75)
 
 
+def test_a_forgetful_optimizer_is_a_new_one_in_each_epoch_and_its_schedule_goes_on():
+  def run(name, count, first=0):
+    config = make_config(name=name, weight_decay=0.0)
+    optimizer = optimizers.create(config, lambda step: 1.0 / (1 + step), steps_per_epoch=2.5)
+    params = jnp.zeros(1)
+    state, made = optimizer.init(params), []
+    for step in range(first, first + count):
+      change, state = optimizer.update(jnp.array([1.0 + step]), state, params)
+      made.append(float(change[0]))
+    return np.array(made)
+
+  # Epochs of 2.5 updates begin with updates 0, 3, 5 and 8.
+  rates = 1.0 / (1 + np.arange(9))
+  directions = [run('adamw', stop - first, first) for first, stop in ((0, 3), (3, 5), (5, 8))]
+  relative = [made * (1 + np.arange(len(made))) for made in directions]
+  expected = np.concatenate(relative) * rates[:8]
+  np.testing.assert_allclose(run('adamw_forgetful', 8), expected, rtol=1e-6)
+  assert (np.abs(run('adamw', 8) - expected)[3:] > 1e-3).any()
+
+
 @pytest.mark.parametrize(('decay', 'bias'), [('all', -0.1), ('kernels', 0.0)])
 def test_decay_takes_all_parameters_or_kernels_alone(decay, bias):
   params = {'kernel': jnp.ones((1, 1)), 'bias': jnp.ones(1)}

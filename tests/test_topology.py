@@ -185,6 +185,7 @@ def test_processes_share_batches_and_average_the_slices_of_a_track(config, tmp_p
   for step in range(topology_worker.STEPS):
     for name, array in input_pipeline.plain_batch(prepared, plan(step)).items():
       np.testing.assert_array_equal(found[f'batch {step} {name}'], array)
+      np.testing.assert_array_equal(found[f'resident {step} {name}'], array)
   for size in topology_worker.SIZES:
     assert list(found[f'{size} ids']) == sorted(f'track {i}' for i in range(min(size, 7)))
     np.testing.assert_array_equal(found[f'{size} labels'], expected[f'{size} labels'])

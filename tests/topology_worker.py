@@ -10,9 +10,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from musicjax import backends, evaluate, processes, sharding, system, train
+from musicjax import backends, evaluate, processes, sharding, system
 from musicjax import workdir as workdir_lib
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, device_batches, input_pipeline
 from tests.conftest import make_config
 
 STEPS = 3
@@ -34,19 +34,21 @@ def seen(config, prepared) -> dict[str, np.ndarray]:
   whole = jax.jit(lambda batch: batch, out_shardings=sharding.replicated(mesh))
   train_rows = input_pipeline.split_rows(prepared.index, config)['train']
   plan = input_pipeline.train_plan(prepared.index, train_rows, config)
-  batches = train._device_batches(prepared, plan, config, mesh)(range(STEPS))
-  result = {
-    f'batch {step} {name}': np.asarray(array)
-    for step, batch in enumerate(batches)
-    for name, array in whole(batch).items()
-  }
+  result = {}
+  for way, config.resident in (('batch', False), ('resident', True)):
+    read = device_batches.make_read(prepared, config, mesh)
+    result |= {
+      f'{way} {step} {name}': np.asarray(array)
+      for step, batch in enumerate(read(plan, range(STEPS)))
+      for name, array in whole(batch).items()
+    }
   dataset = workdir_lib.describe(
     Path('none'), config, prepared, lambda: {'statistics': {}, 'support': None}
   )
   parts = system.create(config, dataset, mesh)
   variables = parts.init().eval_variables
   for size in SIZES:
-    scores = evaluate.evaluate(parts.eval_step, variables, prepared, np.arange(size), config, mesh)
+    scores = evaluate.evaluate(parts.eval_step, variables, prepared, np.arange(size), config, read)
     result |= {f'{size} {name}': value for name, value in dataclasses.asdict(scores).items()}
   return result
 

@@ -31,22 +31,25 @@ def worker(command: list[str], tunables: str, python: str | None = None) -> subp
   )
 
 
-def run(worker: subprocess.Popen) -> float:
+def run(worker: subprocess.Popen, task: str = 'run') -> float:
   """Has a worker run once; returns its seconds."""
-  worker.stdin.write('run\n')
+  worker.stdin.write(f'{task}\n')
   worker.stdin.flush()
   return float(worker.stdout.readline())
 
 
-def rounds(workers: Mapping[str, subprocess.Popen], number: int) -> dict[str, np.ndarray]:
+def rounds(
+  workers: Mapping[str, subprocess.Popen], number: int, task: str = 'run'
+) -> dict[str, np.ndarray]:
   """Has each worker time one run a round, every other round in reverse: [rounds] seconds of each.
 
-  A worker runs for every line it gets, and answers with its seconds; the others wait meanwhile.
+  A worker runs for every line it gets, which names its task, and answers with its seconds; the
+  others wait meanwhile.
   """
   seconds = {name: [] for name in workers}
   for i in range(number):
     for name in workers if i % 2 else reversed(workers):
-      seconds[name].append(run(workers[name]))
+      seconds[name].append(run(workers[name], task))
     print(f'round {i + 1}/{number}', end='\r', flush=True)
   return {name: np.array(measured) for name, measured in seconds.items()}
 
@@ -61,6 +64,13 @@ def memory_copy_rate() -> float:
   source = np.ones(2**26, np.float32)
   target = np.empty_like(source)
   return source.nbytes / 1e9 / median_seconds(lambda: np.copyto(target, source), 9)
+
+
+def product_rate() -> float:
+  """Returns FLOP/s of a large float32 matrix product in NumPy; the median of 5."""
+  size = 4096
+  factor = np.ones((size, size), np.float32)
+  return 2 * size**3 / median_seconds(lambda: factor @ factor, 5)
 
 
 def file_copy_rate(files: list[Path], target: Path) -> float:

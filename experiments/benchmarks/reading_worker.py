@@ -25,7 +25,7 @@ class Files(Dataset):
 
   def __getitem__(self, i):
     with np.load(self.paths[i], allow_pickle=False) as example:
-      inputs, labels = example['inputs'].astype(np.float32), example['labels']
+      inputs, labels = example['inputs'], example['labels']
     return torch.from_numpy(inputs), torch.from_numpy(labels)
 
 

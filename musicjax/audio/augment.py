@@ -183,17 +183,21 @@ def brightness_contrast(
   return batch | {'inputs': jnp.where(jittered & _frames(batch, 0, batch['lengths']), x, inputs)}
 
 
-def gaussian_noise(key: jax.Array, batch: Batch, *, sigma: float) -> Batch:
+def gaussian_noise(
+  key: jax.Array, batch: Batch, *, sigma: float, on_padding: bool = False
+) -> Batch:
   """Adds normal noise to the valid frames.
 
   Args:
     key: random key.
     batch: the micro-batch; see the module.
     sigma: standard deviation, in the unit of the inputs.
+    on_padding: True puts a published fault back, and adds it to padding, too.
   """
   inputs = batch['inputs']
   noise = sigma * jax.random.normal(key, inputs.shape, inputs.dtype)
-  return batch | {'inputs': jnp.where(_frames(batch, 0, batch['lengths']), inputs + noise, inputs)}
+  noisy = _frames(batch, 0, batch['lengths']) | on_padding
+  return batch | {'inputs': jnp.where(noisy, inputs + noise, inputs)}
 
 
 def spec_augment(

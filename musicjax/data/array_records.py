@@ -30,7 +30,7 @@ from musicjax.data.prepared import Index, Prepared, frame_bytes_of, open_folder,
 from musicjax.data.source import Source
 from musicjax.errors import DataError, told_of_full_disk
 
-_FORMAT = 1  # Raised when records, index or fold assignment change their meaning.
+_FORMAT = 2  # Raised when records, index or fold assignment change their meaning.
 # Shards are what workers share out among them and what a killed preparation keeps: many, not tiny.
 _SHARDS = 64  # Of a dataset, about.
 _MIN_ROWS, _MAX_ROWS = 32, 1024  # Of a shard.
@@ -307,7 +307,7 @@ def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
     source: that they were made from.
   """
   frame_bytes = frame_bytes_of(source.input_shape, source.input_dtype)
-  columns = {'id': [], 'track': [], 'length': [], 'labels': []}
+  columns = {'id': [], 'track': [], 'length': [], 'labels': [], 'weight': []}
   reader = array_record_data_source.ArrayRecordDataSource(list(map(os.fspath, paths)))
   for start in range(0, len(reader), 256):
     batch = examples.parse(
@@ -317,6 +317,7 @@ def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
     columns['track'].append(batch['track'].numpy().astype(str))
     columns['length'].append(tf.strings.length(batch['inputs']).numpy() // frame_bytes)
     columns['labels'].append(tf.io.decode_raw(batch['labels'], source.label_dtype).numpy())
+    columns['weight'].append(tf.io.decode_raw(batch['weight'], tf.float32).numpy()[:, 0])
   columns = {name: np.concatenate(parts) for name, parts in columns.items()}
   order = np.argsort(columns['id'])
   return Index(
@@ -326,6 +327,7 @@ def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
     positions=order.astype(np.int64),
     lengths=columns['length'][order].astype(np.int32),
     labels=columns['labels'][order].astype(source.labels.dtype),
+    weights=columns['weight'][order],
   )
 
 

@@ -1,11 +1,12 @@
-"""Batches as a pure function of (config, step): plan -> one batched read -> parse -> crop and pad.
+"""Batches as a pure function of (config, step): plan -> read -> crop and pad.
 
-The tf.data path and `batch_at` share the plan (which examples, which frames); reading and decoding
-are written twice on purpose, once in batched TensorFlow ops and once in plain Python, so that each
-proves the other.
+The tf.data path and `batch_at` share the plan (which examples, which frames); the rest is written
+twice on purpose, once on the bytes of records and the index, and once with examples as TFDS decodes
+them, so that each proves the other. Inputs stay as they are stored until they are on the device.
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from musicjax.data import array_records, examples, splits
+from musicjax.data import array_records, records, splits
 from musicjax.data.prepared import Index, Prepared
 from musicjax.errors import ConfigError
 
@@ -155,54 +156,45 @@ def tf_batches(
     local: what this host holds of the last batch axis.
 
   Yields:
-    `inputs` [..., time, ...] float32, `lengths` [...] int32, `labels` [..., classes] float32,
+    `inputs` [..., time, ...] as stored, `lengths` [...] int32, `labels` [..., classes] float32,
     `weights` [...] float32 (1 where examples have none), `index` [...] int32 (-1 for padding rows).
   """
-  index, frame_bytes = prepared.index, prepared.frame_bytes
-  num_classes = index.labels.shape[1]
-  label_dtype = np.dtype('uint8' if index.labels.dtype == bool else index.labels.dtype)
-  # TensorFlow decodes no padded float16.
-  stored_dtype = 'uint16' if prepared.input_dtype == 'float16' else prepared.input_dtype
+  index, frame = prepared.index, prepared.input_shape[1:]
+  dtype, width = np.dtype(prepared.input_dtype), math.prod(frame)
+  keys = ('inputs', 'lengths', 'labels', 'weights', 'index')
+  types = (dtype, np.int32, np.float32, np.float32, np.int32)
 
   def read(step):
     rows, starts, lengths, time = plan(int(step))
     rows, starts, lengths = rows[..., local], starts[..., local], lengths[..., local]
     # A padding row stands on the record of row 0: cheaper than a special case downstream.
-    records = prepared.records.__getitems__(index.positions[np.maximum(rows, 0)].ravel())
+    known = np.maximum(rows, 0)
+    inputs = _aligned((*rows.shape, time, *frame), dtype)
+    for example, position, start, length in zip(
+      inputs.reshape(-1, time, *frame),
+      index.positions[known].ravel().tolist(),
+      starts.ravel().tolist(),
+      lengths.ravel().tolist(),
+      strict=True,
+    ):
+      # One after the other: `__getitems__` would start a thread a shard, for microseconds of work.
+      record = prepared.records[position]
+      offset = records.inputs_offset(record) + start * width * dtype.itemsize
+      frames = np.frombuffer(record, dtype, length * width, offset)
+      example[:length] = frames.reshape(length, *frame)
+      example[length:] = 0
     return (
-      np.array(records, dtype=object),
-      rows.astype(np.int32),
-      starts.astype(np.int32),
+      inputs,
       lengths.astype(np.int32),
-      np.int32(time),
+      index.labels[known].astype(np.float32),
+      index.weights[known],
+      rows.astype(np.int32),
     )
 
   @tf.autograph.experimental.do_not_convert  # It holds no Python that depends on tensors.
   def batch(step):
-    records, rows, starts, lengths, time = tf.numpy_function(
-      read, [step], [tf.string, tf.int32, tf.int32, tf.int32, tf.int32], stateful=False
-    )
-    shape = tf.shape(rows)
-    parsed = examples.parse(records)
-    # Cropping and padding happen on the bytes, for the whole batch at once.
-    frames = tf.strings.substr(
-      parsed['inputs'],
-      tf.reshape(starts, [-1]) * frame_bytes,
-      tf.reshape(lengths, [-1]) * frame_bytes,
-    )
-    inputs = tf.io.decode_raw(frames, stored_dtype, fixed_length=time * frame_bytes)
-    inputs = tf.bitcast(inputs, prepared.input_dtype)
-    label_bytes = num_classes * label_dtype.itemsize
-    labels = tf.io.decode_raw(parsed['labels'], label_dtype, fixed_length=label_bytes)
-    return {
-      'inputs': tf.cast(
-        tf.reshape(inputs, tf.concat([shape, [time], prepared.input_shape[1:]], 0)), tf.float32
-      ),
-      'lengths': lengths,
-      'labels': tf.cast(tf.reshape(labels, tf.concat([shape, [num_classes]], 0)), tf.float32),
-      'weights': tf.reshape(tf.io.decode_raw(parsed['weight'], tf.float32, fixed_length=4), shape),
-      'index': rows,
-    }
+    arrays = tf.numpy_function(read, [step], list(map(tf.as_dtype, types)), stateful=False)
+    return dict(zip(keys, arrays, strict=True))
 
   dataset = tf.data.Dataset.range(steps.start, steps.stop)
   dataset = dataset.map(batch, num_parallel_calls=_PARALLEL_READS, deterministic=True)
@@ -211,6 +203,14 @@ def tf_batches(
   options.autotune.enabled = False
   dataset = dataset.with_options(options)
   return dataset.prefetch(_PREFETCH).as_numpy_iterator()
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+  """Returns an array, not filled, that begins where TensorFlow and JAX take it without a copy."""
+  size = math.prod(shape) * dtype.itemsize
+  memory = np.empty(size + 63, np.uint8)
+  start = -memory.ctypes.data % 64
+  return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def batch_at(config, step: int) -> Batch:
@@ -233,8 +233,8 @@ def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
   ):
     record = prepared.records[prepared.index.positions[max(row, 0)]]
     example = features.deserialize_example_np(record)
-    frames = example['inputs'][start : start + length].astype(np.float32)
-    inputs = np.zeros((plan.time, *frames.shape[1:]), np.float32)
+    frames = example['inputs'][start : start + length]
+    inputs = np.zeros((plan.time, *frames.shape[1:]), frames.dtype)
     inputs[:length] = frames
     read.append((inputs, example['labels'].astype(np.float32), example.get('weight', 1.0)))
   inputs, labels, weights = map(np.stack, zip(*read, strict=True))

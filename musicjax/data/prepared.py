@@ -26,6 +26,7 @@ class Index:
     positions: [n] int64 of the record among all shards, fold after fold.
     lengths: [n] int32 frames.
     labels: [n, classes] bool, or [n, targets] float32.
+    weights: [n] float32 in the training loss, 1 where the dataset has none.
   """
 
   ids: np.ndarray
@@ -34,6 +35,7 @@ class Index:
   positions: np.ndarray
   lengths: np.ndarray
   labels: np.ndarray
+  weights: np.ndarray
 
   def first_of_tracks(self, rows: np.ndarray) -> np.ndarray:
     """Returns one of these rows a track: labels are those of tracks."""

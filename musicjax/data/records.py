@@ -20,6 +20,17 @@ def make_record(
   return serialize_example(features)
 
 
+def inputs_offset(record: bytes) -> int:
+  """Returns where in a record of `make_record` the bytes of its inputs begin."""
+  at = _payload(record, 0)  # Of the example: its features.
+  size, at = _size(record, at + 1)  # Of the first of them, the id: `inputs` is the next.
+  at = _payload(record, at + size)
+  at += 2 + len('inputs')
+  for _ in range(3):  # Feature, BytesList, value.
+    at = _payload(record, at)
+  return at
+
+
 def serialize_example(features: Mapping[str, bytes]) -> bytes:
   """A `tf.train.Example` of a byte string a feature, its features in order of name.
 
@@ -31,6 +42,23 @@ def serialize_example(features: Mapping[str, bytes]) -> bytes:
     feature = _field(1, _field(1, features[name]))
     entries += _field(1, _field(1, name.encode()) + _field(2, feature))
   return _field(1, entries)
+
+
+def _payload(record: bytes, at: int) -> int:
+  """Where the payload of the field begins whose tag is there."""
+  at += 1
+  while record[at] > 127:
+    at += 1
+  return at + 1
+
+
+def _size(record: bytes, at: int) -> tuple[int, int]:
+  """Returns the varint that is there, and where it ends."""
+  size, shift = 0, 0
+  while record[at] > 127:
+    size |= (record[at] & 127) << shift
+    at, shift = at + 1, shift + 7
+  return size | record[at] << shift, at + 1
 
 
 def _field(number: int, payload: bytes) -> bytes:

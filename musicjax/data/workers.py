@@ -35,6 +35,8 @@ _TICK = 0.25  # Seconds between looks at the clock.
 _EXAMPLES_A_WORKER = 32  # Fewer are not worth the start of another process.
 _MAX_DEATHS = 2  # Of workers that write a shard without decoding, before it is given up.
 _PROCESS_NAME = 'musicjax-preparation'
+# A record is read alone, and in half the time that decompressing it takes.
+WRITER_OPTIONS = 'group_size:1,uncompressed'
 # What workers say, beside the position in the shard of the example they begin to decode.
 _DECODED = -1  # They decode no more, but compute and write.
 _READY = -2  # For the next shard; the last one is whole.
@@ -280,7 +282,7 @@ def _write_shard(
   temporary = shard.path.with_name(f'{shard.path.name}.{uuid.uuid4().hex}.tmp')
   refused = functools.partial(told_of_full_disk, temporary, RuntimeError)
   with refused():
-    writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), 'group_size:1')
+    writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), WRITER_OPTIONS)
   skipped = {position: reason for position, (reason, _) in excluded.items()}
   num_records, num_bytes = 0, 0
   positions = (p for p in range(len(shard.ids)) if p not in excluded)

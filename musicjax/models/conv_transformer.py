@@ -32,6 +32,8 @@ class ConvTransformer(nn.Module):
     head_dim: width of the two hidden layers of the head.
     dropout: in the encoder.
     head_dropout: of the concatenated branches.
+    masked: False puts a published fault back: padding is attended to and may be the maximum.
+    drop_examples: True puts another back: `head_dropout` zeroes whole examples.
   """
 
   num_classes: int
@@ -44,6 +46,8 @@ class ConvTransformer(nn.Module):
   head_dim: int = 768
   dropout: float = 0.1
   head_dropout: float = 0.5
+  masked: bool = True
+  drop_examples: bool = False
 
   @nn.compact
   def __call__(self, inputs: jax.Array, lengths: jax.Array, *, train: bool) -> jax.Array:
@@ -58,7 +62,7 @@ class ConvTransformer(nn.Module):
       Logits `[batch, num_classes]` float32.
     """
     width = self.width or -(-inputs.shape[-1] // self.num_heads) * self.num_heads
-    mask = layers.frame_mask(lengths, inputs.shape[1])  # [batch, time]
+    mask = layers.frame_mask(lengths, inputs.shape[1]) | (not self.masked)  # [batch, time]
 
     x = layers.zero_padding(inputs, mask).astype(self.dtype)  # [batch, time, input_width]
     if inputs.shape[-1] != width:
@@ -79,7 +83,7 @@ class ConvTransformer(nn.Module):
       pooled.append(layers.masked_max(y, mask))  # -> [batch, width]
     x = jnp.concatenate(pooled, axis=-1)  # -> [batch, branches * width]
 
-    x = Dropout(self.head_dropout)(x, train)
+    x = Dropout(self.head_dropout, whole=self.drop_examples)(x, train)
     for i in range(2):
       x = nn.relu(layers.dense(x, self.head_dim, self.dtype, f'head_{i}'))
       x = layers.BatchNorm(dtype=self.dtype, name=f'head_norm_{i}')(x, not train)

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from musicjax.models import winograd
 from musicjax.models.layers import uniform_bias, uniform_kernel
 
 
@@ -24,9 +25,11 @@ def convolve_time(x: jax.Array, kernel: jax.Array) -> jax.Array:
     `[batch, time, out]`.
   """
   if jax.default_backend() == 'cpu':
+    time, taps = x.shape[1], kernel.shape[0]
+    if x.dtype == jnp.float32 and taps in winograd.TILES:
+      return winograd.convolve_time(x, kernel)
     # Inside a scan, which micro-batches run in, XLA's CPU convolution is a naive loop: 100 times
     # slower. A sum of shifted products is not.
-    time, taps = x.shape[1], kernel.shape[0]
     left = (taps - 1) // 2
     padded = jnp.pad(x, ((0, 0), (left, taps - 1 - left), (0, 0)))
     return sum(padded[:, tap : tap + time] @ kernel[tap] for tap in range(taps))

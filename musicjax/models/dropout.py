@@ -14,9 +14,11 @@ class Dropout(nn.Module):
 
   Attributes:
     rate: probability of a zero, in [0, 1].
+    whole: zeroes examples, not features: PyTorch's `nn.Dropout1d` on two axes, a published fault.
   """
 
   rate: float
+  whole: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -24,7 +26,7 @@ class Dropout(nn.Module):
     kept = round((1 - self.rate) * 2**16)
     if not train or kept == 2**16:
       return x
-    width = x.shape[-1]
+    width = 1 if self.whole else x.shape[-1]
     # Pairs stand on the last axis alone: the others may be sharded.
     pairs = jax.random.bits(self.make_rng('dropout'), (*x.shape[:-1], -(-width // 2)))
     bits = jnp.concatenate([pairs & 0xFFFF, pairs >> 16], axis=-1)[..., :width]

@@ -246,6 +246,16 @@ def test_random_erasing_takes_its_share_of_the_area_in_one_rectangle():
   assert 0 < tall < erased
 
 
+def test_noise_is_on_padding_too_where_the_published_fault_is_put_back():
+  batch = {'inputs': jnp.zeros((3, 400, 5)), 'lengths': jnp.array([400, 200, 1])}
+  key = jax.random.key(0)
+  clean = augment.gaussian_noise(key, batch, sigma=0.5)['inputs']
+  faulty = augment.gaussian_noise(key, batch, sigma=0.5, on_padding=True)['inputs']
+  valid = np.arange(400) < np.array([[400], [200], [1]])
+  np.testing.assert_array_equal(clean[valid], faulty[valid])
+  assert np.std(faulty[~valid]) == pytest.approx(0.5, rel=0.05)  # Of 2,995 numbers.
+
+
 def test_brightness_and_contrast_scale_and_spread_within_the_image():
   batch, key = make_spectrograms(), jax.random.key(0)
   valid = np.arange(TIME) < LENGTHS[:, None]

@@ -24,6 +24,8 @@ def test_examples_are_serialised_as_by_tfds(text, frames, weight):
   # TFDS leaves the order of the features to chance.
   expected = tf.train.Example.FromString(features.serialize_example(example))
   assert serialised == expected.SerializeToString(deterministic=True)
+  offset = records.inputs_offset(serialised)
+  assert serialised[offset : offset + inputs.nbytes] == inputs.tobytes()
   again = features.deserialize_example_np(serialised)
   assert again['id'].decode() == text
   np.testing.assert_array_equal(again['inputs'], inputs)

@@ -155,6 +155,26 @@ def test_dropout_strikes_single_features_and_only_in_training(golden, variables)
   assert relative_error(logits, golden['eval']['logits']) <= TOLERANCE
 
 
+def test_published_faults_put_back_see_padding_and_drop_whole_examples(golden, variables):
+  inputs, lengths = golden['inputs'], golden['lengths']
+  unmasked = models.create(GOLDEN_MODEL | {'masked': False}, num_classes=10)
+  model = models.create(GOLDEN_MODEL, num_classes=10)
+  found = jax.jit(functools.partial(unmasked.apply, train=False))(variables, inputs, lengths)
+  whole = np.full_like(lengths, inputs.shape[1])
+  expected = jax.jit(functools.partial(model.apply, train=False))(variables, inputs, whole)
+  assert relative_error(found, expected) <= 1e-5  # As above.
+  assert relative_error(found, golden['eval']['logits']) > 0.01
+
+  faulty = GOLDEN_MODEL | {'head_dropout': 0.5, 'drop_examples': True}
+  train = jax.jit(
+    functools.partial(
+      models.create(faulty, num_classes=10).apply, train=True, mutable=['batch_stats']
+    )
+  )
+  logits, _ = train(variables, inputs, lengths, rngs={'dropout': jax.random.key(0)})
+  assert 1 < len(np.unique(np.asarray(logits), axis=0)) < len(lengths)  # What is dropped is alike.
+
+
 def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32(golden, variables):
   model = models.create(GOLDEN_MODEL, num_classes=10, dtype='bfloat16')
   inputs, lengths = golden['inputs'], golden['lengths']

@@ -32,6 +32,15 @@ def test_nothing_is_dropped_in_evaluation_nor_at_rate_0_and_everything_at_rate_1
   np.testing.assert_array_equal(drop(x, 1.0), np.zeros_like(x))
 
 
+def test_whole_examples_are_dropped_where_the_published_fault_is_put_back():
+  x = jnp.ones((2000, 7))
+  dropped = Dropout(0.5, whole=True).apply({}, x, True, rngs={'dropout': jax.random.key(0)})
+  kept = np.asarray(dropped)[:, 0]
+  np.testing.assert_array_equal(dropped, np.tile(kept[:, None], (1, 7)))
+  assert set(kept.tolist()) == {0.0, 2.0}
+  assert np.mean(kept == 0) == pytest.approx(0.5, abs=5 * (0.25 / 2000) ** 0.5)
+
+
 def test_the_key_alone_decides_and_the_dtype_stays():
   x = jnp.ones((8, 33), jnp.bfloat16)
   assert drop(x, 0.3).dtype == x.dtype

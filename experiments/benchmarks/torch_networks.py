@@ -1,0 +1,147 @@
+"""The published networks in PyTorch, under the names that our weights have; PyTorch and NumPy only.
+
+Their sizes are the defaults of `musicjax.models`, and their losses those of the baseline configs.
+"""
+
+import itertools
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Yandex(nn.Module):
+  """Of `configs/yandex.py:baseline`, [batch, time, width]; all frames are valid."""
+
+  NAMES = (('attention.in_proj.', 'self_attn.in_proj_'), ('attention.', 'self_attn.'))
+  RATE, DECAY = 1e-4, 1e-2
+  BRANCHES, MLP_DIM, HEAD_DIM = ((7, 5, 5), (5, 3, 3), (3, 3, 3), (1,)), 2048, 768
+
+  def __init__(self, batch, dropout):
+    super().__init__()
+    width, classes = batch['inputs'].shape[-1], batch['labels'].shape[-1]
+    self.encoder_0 = nn.TransformerEncoderLayer(
+      width, 4, self.MLP_DIM, dropout * 0.1, batch_first=True
+    )
+    for b, branch in enumerate(self.BRANCHES):
+      for i, taps in enumerate(branch):
+        self.add_module(f'branch_{b}_conv_{i}', nn.Conv1d(width, width, taps, padding='same'))
+    for i, size in enumerate((len(self.BRANCHES) * width, self.HEAD_DIM)):
+      self.add_module(f'head_{i}', nn.Linear(size, self.HEAD_DIM))
+      self.add_module(f'head_norm_{i}', nn.BatchNorm1d(self.HEAD_DIM))
+    self.logits = nn.Linear(self.HEAD_DIM, classes)
+    self.dropout = dropout * 0.5
+
+  def forward(self, x):
+    encoded = self.encoder_0(x).transpose(1, 2)
+    pooled = []
+    for b, branch in enumerate(self.BRANCHES):
+      x = encoded
+      for i in range(len(branch)):
+        x = F.relu(self.get_submodule(f'branch_{b}_conv_{i}')(x))
+      pooled.append(x.amax(2))
+    x = F.dropout(torch.cat(pooled, 1), self.dropout, self.training)
+    for i in range(2):
+      x = self.get_submodule(f'head_norm_{i}')(F.relu(self.get_submodule(f'head_{i}')(x)))
+    return self.logits(x)
+
+  def loss(self, logits, labels):
+    return F.binary_cross_entropy_with_logits(logits, labels)
+
+
+class SpectrogramCNN(nn.Module):
+  """Of `configs/spectrogram_cnn.py:baseline`, [batch, time, mel]; it convolves [mel, time]."""
+
+  NAMES = ()
+  RATE, DECAY = 1e-3, 1e-4
+  CHANNELS, POOL, HEAD_DIM = (32, 64, 128), 3, 256
+  GAMMA_NEG, GAMMA_POS, CLIP = 4.0, 1.0, 0.05
+
+  def __init__(self, batch, dropout):
+    super().__init__()
+    self.layout = torch.contiguous_format
+    for block, (before, width) in enumerate(itertools.pairwise((1, *self.CHANNELS))):
+      for i, channels in enumerate((before, width)):
+        conv = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.add_module(f'block_{block}_conv_{i}', conv)
+        self.add_module(f'block_{block}_norm_{i}', nn.BatchNorm2d(width))
+    self.head = nn.Linear(self.CHANNELS[-1], self.HEAD_DIM)
+    self.head_norm = nn.BatchNorm1d(self.HEAD_DIM)
+    self.logits = nn.Linear(self.HEAD_DIM, batch['labels'].shape[-1])
+    self.dropout = dropout * 0.5
+
+  def forward(self, x):
+    x = x.transpose(1, 2)[:, None]
+    x = x - x.mean((2, 3), keepdim=True)
+    x = x * torch.rsqrt(x.square().mean((2, 3), keepdim=True) + 1e-10)
+    x = x.contiguous(memory_format=self.layout)
+    for block in range(len(self.CHANNELS)):
+      for i in range(2):
+        x = self.get_submodule(f'block_{block}_conv_{i}')(x)
+        x = F.relu(self.get_submodule(f'block_{block}_norm_{i}')(x), inplace=True)
+      x = F.dropout(F.max_pool2d(x, self.POOL), self.dropout, self.training)
+    x = F.relu(self.head_norm(self.head(x.mean((2, 3)))))
+    return self.logits(F.dropout(x, self.dropout, self.training))
+
+  def loss(self, logits, labels):
+    limit = np.log((1 - self.CLIP) / self.CLIP)
+    logits = logits.clamp(-limit, limit)
+    log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)
+    positive = torch.exp(self.GAMMA_POS * log_q) * log_p
+    negative = torch.exp(self.GAMMA_NEG * log_p) * log_q
+    return -(labels * positive + (1 - labels) * negative).mean()
+
+
+NETWORKS = {'yandex': Yandex, 'spectrogram_cnn': SpectrogramCNN}
+
+
+def create(name, subject, batch, weights, dropout):
+  """Returns (step, infer): () -> loss, after an update; () -> None.
+
+  `torch` is eager, `torch_channels_last` in that layout, `torch_compiled` through torch.compile and
+  with AdamW in one kernel.
+  """
+  network = NETWORKS[name](batch, dropout)
+  state = {_name(name, key): torch.from_numpy(array) for key, array in weights.items()}
+  missing, unexpected = network.load_state_dict(state, strict=False)
+  assert not unexpected, unexpected
+  assert all('running' in key or 'tracked' in key for key in missing), missing
+  if subject == 'torch_channels_last':
+    network.layout = torch.channels_last
+    network = network.to(memory_format=network.layout)
+  compiled = subject == 'torch_compiled'
+  forward = torch.compile(network) if compiled else network
+  rate, decay = network.RATE, network.DECAY
+  optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=decay, fused=compiled)
+  inputs, labels = torch.from_numpy(batch['inputs']), torch.from_numpy(batch['labels'])
+
+  def step():
+    network.train()
+    optimizer.zero_grad()
+    loss = network.loss(forward(inputs), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+  @torch.inference_mode()
+  def infer():
+    network.eval()
+    forward(inputs)
+
+  return step, infer
+
+
+def _name(network, key):
+  for ours, theirs in NETWORKS[network].NAMES:
+    key = key.replace(ours, theirs)
+  return key
+
+
+def count_flops(step):
+  """Returns the floating-point operations of a step's products, as PyTorch counts them."""
+  from torch.utils.flop_counter import FlopCounterMode
+
+  with FlopCounterMode(display=False) as counter:
+    step()
+  return counter.get_total_flops()

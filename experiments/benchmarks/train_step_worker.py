@@ -1,0 +1,107 @@
+"""Train and evaluation steps of a network in one library, timed in a process of its own.
+
+  python experiments/benchmarks/train_step_worker.py NETWORK SUBJECT FOLDER
+
+Reads FOLDER/batch.npz (inputs [batch, time, features], labels [batch, classes]). `musicjax` writes
+weights.npz, under PyTorch's names, and the others begin with these. Each prints a JSON object:
+`losses` of the first three steps without dropout and, of `torch`, the `flops` of a step. Then, for
+every line that it reads, `train` or `inference`, the seconds of a step, with dropout. Imports the
+library it measures only.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def with_jax(network, batch, folder):
+  """Returns (dropout: bool) -> (step, infer), as `torch_networks.create` does."""
+  import importlib
+
+  import jax
+
+  jax.config.update('jax_platforms', 'cpu')
+  import flax
+
+  from musicjax import sharding, system
+
+  config = importlib.import_module(f'configs.{network}').get_config('baseline')
+  config.augment, config.normalize, config.accumulate = {}, 'none', 1
+  config.optimizer.schedule = 'constant'
+  classes = batch['labels'].shape[1]
+  dataset = {
+    'label_names': range(classes),
+    'input_shape': batch['inputs'].shape[1:],
+    'statistics': {},
+    'support': [1] * classes,
+  }
+  mesh = sharding.make_mesh()
+  size, frames, _ = batch['inputs'].shape
+  host = {**batch, 'lengths': np.full(size, frames, np.int32)}
+  for_training = sharding.to_global(mesh, {name: x[None] for name, x in host.items()}, 1)
+  for_evaluation = sharding.to_global(mesh, host | {'index': np.arange(size)}, 0)
+  rates = {name: rate for name, rate in config.model.items() if 'dropout' in name}
+
+  def make(dropout):
+    config.model.update({name: dropout * rate for name, rate in rates.items()})
+    parts = system.create(config, dataset, mesh, steps=10_000)
+    state = parts.init()
+    weights = flax.traverse_util.flatten_dict(jax.device_get(state.params), sep='.')
+    np.savez(folder / 'weights.npz', **dict(map(_as_in_torch, weights.items())))
+
+    def step():
+      nonlocal state
+      state, metrics = parts.update(state, for_training)
+      return float(metrics['loss'])
+
+    def infer():
+      variables = {'params': state.params, 'batch_stats': state.batch_stats}
+      jax.block_until_ready(parts.eval_step(variables, for_evaluation))
+
+    return step, infer
+
+  return make
+
+
+def _as_in_torch(item):
+  """A Flax path and array, as in PyTorch: all axes in the opposite order."""
+  name, array = item
+  leaf = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias'}[name.rpartition('.')[2]]
+  return f'{name.rpartition(".")[0]}.{leaf}', array.transpose()
+
+
+def main():
+  network, subject, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+  with np.load(folder / 'batch.npz', allow_pickle=False) as arrays:
+    batch = dict(arrays)
+  flops = None
+  if subject == 'musicjax':
+    make = with_jax(network, batch, folder)
+  else:
+    import torch_networks
+
+    def make(dropout):
+      with np.load(folder / 'weights.npz', allow_pickle=False) as weights:
+        return torch_networks.create(network, subject, batch, dict(weights), dropout)
+
+    if subject == 'torch':
+      flops = torch_networks.count_flops(make(False)[0])
+  step, _ = make(False)
+  losses = [step() for _ in range(3)]
+  tasks = dict(zip(('train', 'inference'), make(True), strict=True))
+  for run in tasks.values():
+    for _ in range(3):  # Compiles; buffers are made.
+      run()
+  print(json.dumps({'losses': losses, 'flops': flops}), flush=True)
+  for line in sys.stdin:
+    run = tasks[line.strip()]
+    start = time.perf_counter()
+    run()
+    print(time.perf_counter() - start, flush=True)
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,64 @@
+"""What a playlist is to sound like: features that are named, or a track of the catalogue."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from musicjax.errors import ConfigError, quoted
+from musicjax.playlist import catalog as catalog_lib
+from musicjax.playlist.catalog import FEATURES, Catalog
+
+_SHOWN = 3  # Tracks that a message names.
+
+
+def parse_features(texts: Sequence[str]) -> np.ndarray:
+  """Returns [8] float64 of texts as `energy=0.8`, in the order of `FEATURES`.
+
+  Raises:
+    ConfigError: a feature is missing, unknown, given twice or out of its range.
+  """
+  given = [text.partition('=')[::2] for text in texts]
+  if sorted(name.strip() for name, _ in given) != sorted(FEATURES):
+    expected = ','.join(f'{name}=NUMBER' for name in FEATURES)
+    raise ConfigError(f'--features: expected {expected}, found {quoted(",".join(texts))}')
+  values = {name.strip(): (catalog_lib.number(text), text) for name, text in given}
+  for name in FEATURES:
+    if fault := catalog_lib.feature_fault(name, *values[name]):
+      raise ConfigError(f'--features: {fault}')
+  return np.array([values[name][0] for name in FEATURES])
+
+
+def find_track(catalog: Catalog, text: str) -> int:
+  """Returns the row of a track: that with this id, else the most popular song of this name.
+
+  Args:
+    catalog: to look into.
+    text: an id, a name, or `artist - name`, the latter in any case.
+
+  Raises:
+    ConfigError: there is none, or there are songs of this name by several artists.
+  """
+  if text in catalog.ids:
+    return catalog.ids.index(text)
+  wanted = catalog_lib.same(text)
+  names = [catalog_lib.same(name) for name in catalog.names]
+  artists = [catalog_lib.same(artist) for artist in catalog.artists]
+  found = [
+    row
+    for row, (artist, name) in enumerate(zip(artists, names, strict=True))
+    if wanted in (name, f'{artist} - {name}')
+  ]
+  if len({artists[row] for row in found}) == 1:
+    return max(found, key=lambda row: catalog.popularity[row])
+  if found:
+    raise ConfigError(f'--like: expected one track, found {_told(catalog, found)}; name its id')
+  near = [row for row, name in enumerate(names) if wanted and wanted in name]
+  told = f'; there is {_told(catalog, near)}' if near else ''
+  raise ConfigError(f'--like: expected an id or a name, found none that is {quoted(text)}{told}')
+
+
+def _told(catalog: Catalog, rows: Sequence[int]) -> str:
+  tracks = [
+    f'{catalog.ids[row]} ({catalog.artists[row]} - {catalog.names[row]})' for row in rows[:_SHOWN]
+  ]
+  return ', '.join(tracks) + (f' and {len(rows) - _SHOWN} more' if len(rows) > _SHOWN else '')
