@@ -71,15 +71,14 @@ def save_attention(
     plain, covered = charts[2 * row, column], charts[2 * row + 1, column]
     _show(plain, picture)
     plain.set_title(_short(titles[i], 22), fontsize=8)
-    _show(covered, picture.mean(axis=2, keepdims=True).repeat(3, axis=2))
+    _show(covered, 0.5 * picture.mean(axis=2, keepdims=True).repeat(3, axis=2))
     height, width = picture.shape[:2]
     covered.imshow(
       weights / weights.max(),
       cmap='inferno',
       vmin=0,
       vmax=1,
-      alpha=0.6,
-      interpolation='bilinear',
+      alpha=0.8 * weights / weights.max(),  # What is not looked at stays grey.
       extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )
   _save(figure, path)
