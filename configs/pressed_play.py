@@ -61,6 +61,8 @@ def get_config(variant: str = '') -> ConfigDict:
     ),
     flip_horizontal=dict(probability=0.5),
     flip_vertical=dict(probability=0.5),
+    blur=dict(sigma=1.0, probability=0.5),  # pixels
+    sharpen=dict(amount=1.0, probability=0.5),
     exposure=dict(low=0.7, high=1.3, probability=0.5),  # factors of brightness and contrast
     saturation_hue=dict(
       low=0.7,  # factor of saturation
@@ -69,8 +71,6 @@ def get_config(variant: str = '') -> ConfigDict:
       probability=0.5,
     ),
     pixel_noise=dict(sigma=15.0, probability=0.5),  # of 255
-    blur=dict(sigma=1.0, probability=0.5),  # pixels
-    sharpen=dict(amount=1.0, probability=0.5),
   )
   if variant == 'baseline':
     return config

@@ -326,8 +326,6 @@ def create(config) -> Callable[[jax.Array, Batch], Batch]:
   def augment(key, batch):
     for salt, function, fields in chosen:
       batch = function(jax.random.fold_in(key, salt), batch, **fields)
-      # Else XLA computes one, noise and all, again for every neighbour that the next looks at.
-      batch = jax.lax.optimization_barrier(batch)
     return batch
 
   return augment

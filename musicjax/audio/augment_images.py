@@ -2,7 +2,9 @@
 
 They are used as those of `musicjax.audio.augment`, which says what a batch is: here inputs are
 `[batch, height, width, 3]`, RGB in 0..255, before the model normalises them, and stay in that
-range. Each example is changed with a probability of its own, independently of the others.
+range. Each example is changed with a probability of its own, independently of the others. They are
+applied in the order of this file: what looks at neighbours first, on which XLA would otherwise
+compute colours and noise again for each, and noise last, which so keeps its sigma.
 """
 
 import jax
@@ -81,6 +83,24 @@ def flip_vertical(key: jax.Array, batch: Batch, *, probability: float = 0.5) -> 
   return _chosen(key, probability, batch, batch['inputs'][:, ::-1])
 
 
+def blur(key: jax.Array, batch: Batch, *, sigma: float = 1.0, probability: float = 0.5) -> Batch:
+  """Blurs with a Gaussian of 5 x 5 pixels."""
+  weights = jnp.exp(-((jnp.arange(-2, 3) / sigma) ** 2) / 2)
+  x = batch['inputs']
+  for axis in (1, 2):
+    x = sum(w * s for w, s in zip(weights / weights.sum(), _shifted(x, axis, 2), strict=True))
+  return _chosen(key, probability, batch, x)
+
+
+def sharpen(
+  key: jax.Array, batch: Batch, *, amount: float = 1.0, probability: float = 0.5
+) -> Batch:
+  """Adds `amount` times what a pixel differs from its four neighbours, summed over them."""
+  x = batch['inputs']
+  neighbours = sum(shifted for axis in (1, 2) for shifted in _shifted(x, axis, 1)[::2])
+  return _chosen(key, probability, batch, _clip(x + amount * (4 * x - neighbours)))
+
+
 def exposure(
   key: jax.Array, batch: Batch, *, low: float = 0.7, high: float = 1.3, probability: float = 0.5
 ) -> Batch:
@@ -145,35 +165,17 @@ def pixel_noise(
   return _chosen(chance_key, probability, batch, _clip(batch['inputs'] + sigma * noise))
 
 
-def blur(key: jax.Array, batch: Batch, *, sigma: float = 1.0, probability: float = 0.5) -> Batch:
-  """Blurs with a Gaussian of 5 x 5 pixels."""
-  weights = jnp.exp(-((jnp.arange(-2, 3) / sigma) ** 2) / 2)
-  x = batch['inputs']
-  for axis in (1, 2):
-    x = sum(w * s for w, s in zip(weights / weights.sum(), _shifted(x, axis, 2), strict=True))
-  return _chosen(key, probability, batch, x)
-
-
-def sharpen(
-  key: jax.Array, batch: Batch, *, amount: float = 1.0, probability: float = 0.5
-) -> Batch:
-  """Adds `amount` times what a pixel differs from its four neighbours, summed over them."""
-  x = batch['inputs']
-  neighbours = sum(shifted for axis in (1, 2) for shifted in _shifted(x, axis, 1)[::2])
-  return _chosen(key, probability, batch, _clip(x + amount * (4 * x - neighbours)))
-
-
 AUGMENTS = {
   augment.__name__: augment
   for augment in (
     rotate_zoom,
     flip_horizontal,
     flip_vertical,
+    blur,
+    sharpen,
     exposure,
     saturation_hue,
     pixel_noise,
-    blur,
-    sharpen,
   )
 }
 
