@@ -1,6 +1,6 @@
 """Does the network find what covers show? Covers drawn from known features, scored on others.
 
-  python experiments/recovery.py --workdir=DIR      # about 15 minutes on two cores
+  python experiments/recovery.py --workdir=DIR      # minutes on two cores
 
 Four of the eight features are drawn: how many discs there are, how large they are, how far from the
 centre, and how dense the stripes behind them. They survive what covers are distorted by in
@@ -92,7 +92,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
   parser.add_argument('--workdir', type=Path, required=True)
   parser.add_argument('--covers', type=int, default=2000)
-  parser.add_argument('--epochs', type=float, default=60)
+  parser.add_argument('--epochs', type=float, default=40)
   parser.add_argument('--image_size', type=int, default=64)
   args = parser.parse_args()
   folder = args.workdir / 'covers'
