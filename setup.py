@@ -27,6 +27,7 @@ setup(
     'pillow>=11.0',
     'pyarrow>=17.0',
     'scikit-learn>=1.6',
+    'scipy>=1.13',
     'soundfile>=0.13',
     'soxr>=0.5',
     'tensorboard>=2.20',  # clu imports it; TensorFlow no longer installs it.

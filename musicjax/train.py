@@ -102,8 +102,9 @@ def _train_and_evaluate(
   batches = until_the_end.enter_context(
     contextlib.closing(_one_ahead(read(plan, range(first_step, steps))))
   )
-  first_batch = next(batches, None)  # None: all steps are done.
-  with _compiling(parts.update, abstract_state, first_batch, mesh):  # Beside what follows.
+  abstract_batch = first_step < steps and _abstract_batch(prepared, plan(first_step), mesh)
+  with _compiling(parts.update, abstract_state, abstract_batch, mesh):  # Beside what follows.
+    first_batch = next(batches, None)  # None: all steps are done.
     if first_step:
       state = saved.restore('latest', abstract_state, sharding.replicated(mesh))
       metadata = _check_topology(saved.metadata('latest'))
@@ -326,9 +327,27 @@ def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
     yield ahead.popleft()
 
 
+def _abstract_batch(
+  prepared: Prepared, plan: input_pipeline.StepPlan, mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """Returns shapes and types of a planned training batch, as `device_batches` yields it."""
+  of_example = {
+    'inputs': ((plan.time, *prepared.input_shape[1:]), prepared.input_dtype),
+    'lengths': ((), np.int32),
+    'labels': ((len(prepared.label_names),), np.float32),
+    'weights': ((), np.float32),
+    'index': ((), np.int32),
+  }
+  over_devices = sharding.batch_sharding(mesh, 1)
+  return {
+    name: jax.ShapeDtypeStruct((*plan.rows.shape, *shape), dtype, sharding=over_devices)
+    for name, (shape, dtype) in of_example.items()
+  }
+
+
 @contextlib.contextmanager
 def _compiling(
-  update: Callable[..., Any], abstract_state: Any, batch: Batch | None, mesh: Mesh
+  update: Callable[..., Any], abstract_state: Any, batch: Any, mesh: Mesh
 ) -> Iterator[None]:
   """Compiles the update for a batch in a thread, and waits for it at the end of the block."""
   replicated = sharding.replicated(mesh)

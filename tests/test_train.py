@@ -66,6 +66,22 @@ def test_an_extended_run_ends_with_the_state_of_an_uninterrupted_one(config, tmp
   assert [line['step'] for line in lines(tmp_path / 'straight')] == [3, 6, 9]
 
 
+def test_the_update_is_compiled_once(config, tmp_path):
+  # From shapes alone, before there is a batch: of others the first step would compile it anew.
+  compiled = []
+
+  def listen(event, _, fun_name='', **kwargs):
+    if event == '/jax/core/compile/backend_compile_duration':
+      compiled.append(fun_name)
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    train.train_and_evaluate(config, tmp_path)
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+  assert compiled.count('jit(train_step)') == 1
+
+
 def test_a_workdir_refuses_another_config_and_lists_what_differs(config, tmp_path):
   config.num_train_steps = 2
   train.train_and_evaluate(config, tmp_path)

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from musicjax.audio import augment
 from musicjax.errors import ConfigError
@@ -41,6 +42,19 @@ def sources(row, labels):
   others = [i for i in np.flatnonzero(labels) if i != row]
   assert len(others) <= 1
   return labels[row], (others or [row])[0]
+
+
+@pytest.mark.parametrize('alpha', [0.4, 1.0, 5.0])
+def test_shares_of_a_mixture_have_the_beta_distribution(alpha):
+  size = 2000
+  batch = {
+    'inputs': jnp.zeros((size, 1)),
+    'lengths': jnp.ones(size, int),
+    'labels': jnp.eye(size),
+  }
+  shares = jnp.diag(mixup(jax.random.key(0), batch, alpha=alpha)['labels'])
+  # The distance that one sample in a thousand of the true distribution exceeds.
+  assert stats.kstest(shares, stats.beta(alpha, alpha).cdf).statistic < 1.95 / size**0.5
 
 
 @pytest.mark.parametrize('seed', range(3))

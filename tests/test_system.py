@@ -1,0 +1,18 @@
+import jax
+import numpy as np
+
+from configs import spectrogram_cnn, yandex
+from musicjax import sharding, system
+
+
+def test_the_initial_state_has_the_bits_of_any_optimisation_level():
+  for get_config, input_shape in (
+    (yandex.get_config, (None, 8)),
+    (spectrogram_cnn.get_config, (24, 16)),
+  ):
+    config = get_config('test')
+    dataset = dict(label_names=['a', 'b'], input_shape=input_shape, statistics={}, support=[1, 1])
+    parts = system.create(config, dataset, sharding.make_mesh(), steps=2)
+    most = {'xla_backend_optimization_level': 3}
+    optimised = parts.init.lower().compile(compiler_options=most)()
+    jax.tree.map(np.testing.assert_array_equal, parts.init(), optimised)
