@@ -32,7 +32,7 @@ _Slice = tuple[tuple[float, float], np.ndarray]
 
 
 @dataclasses.dataclass
-class _Track:
+class Track:
   """A path to predict; `error` says why it cannot be.
 
   Attributes:
@@ -95,12 +95,7 @@ def predict(
   arrays = (next(read) if error is None else (path, error) for path, error in named)
   silent = not sharding.is_main_process()
   arrays = tqdm.tqdm(arrays, desc='Predicting', unit=' files', total=len(named), disable=silent)
-  mesh = sharding.make_mesh()
-  parts = system.create(config, dataset, mesh)
-  saved = Checkpoints(workdir / 'checkpoints', read_only=True)
-  state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
-  eval_step = functools.partial(parts.eval_step, state.eval_variables)
-  tracks = _score(eval_step, mesh, config, dataset, arrays, slices)
+  tracks = load(workdir, config, checkpoint)(arrays, slices)
   folder = workdir / 'predictions'
   if inputs:
     return _write_tables(folder, tracks, dataset['label_names'], slices)
@@ -115,8 +110,33 @@ def predict(
   return folder / name
 
 
+def load(
+  workdir: Path, config: ConfigDict, checkpoint: str = 'best'
+) -> Callable[..., Iterator[Track]]:
+  """Returns what scores inputs with a run's model: (arrays, keep_slices=False) -> tracks, in order.
+
+  `arrays` are (path, inputs or the error that stands for them), as the dataset's `read_inputs`
+  yields them. A `Track` holds the scores, or the error.
+
+  Args:
+    workdir: of a trained run.
+    config: of that run.
+    checkpoint: `best`, `latest` or a step.
+
+  Raises:
+    ConfigError: there is no such checkpoint.
+  """
+  dataset = workdir_lib.read_dataset(workdir)
+  mesh = sharding.make_mesh()
+  parts = system.create(config, dataset, mesh)
+  saved = Checkpoints(workdir / 'checkpoints', read_only=True)
+  state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
+  eval_step = functools.partial(parts.eval_step, state.eval_variables)
+  return functools.partial(_score, eval_step, mesh, config, dataset)
+
+
 def _write_tables(
-  folder: Path, tracks: Iterable[_Track], label_names: Sequence[str], slices: bool
+  folder: Path, tracks: Iterable[Track], label_names: Sequence[str], slices: bool
 ) -> Path:
   """Writes tracks as they come, and returns where; without one that can be read, nothing.
 
@@ -160,8 +180,8 @@ def _score(
   config: ConfigDict,
   dataset: dict[str, Any],
   arrays: Iterable[tuple[Path, np.ndarray | Iterator[_Slice] | DataError]],
-  keep_slices: bool,
-) -> Iterator[_Track]:
+  keep_slices: bool = False,
+) -> Iterator[Track]:
   """Yields tracks with their scores, means over slices, in the order of `arrays`.
 
   Memory holds the examples of a few batches, whatever the length of a track.
@@ -194,7 +214,7 @@ def _score(
   yield from map(_checked, begun)
 
 
-def _checked(track: _Track) -> _Track:
+def _checked(track: Track) -> Track:
   """Gives a track an error where a score is no number, as of inputs beyond all measure."""
   if not track.error and not np.isfinite(track.sums).all():
     track.error = DataError(f'{track.path}: expected finite scores, found NaN or Inf')
@@ -203,15 +223,15 @@ def _checked(track: _Track) -> _Track:
 
 def _examples(
   arrays: Iterable[tuple[Path, np.ndarray | Iterator[_Slice] | DataError]],
-  begun: collections.deque[_Track],
-) -> Iterator[tuple[_Track, tuple[float, float] | None, np.ndarray]]:
+  begun: collections.deque[Track],
+) -> Iterator[tuple[Track, tuple[float, float] | None, np.ndarray]]:
   """Yields (track, seconds, inputs) of every slice, or of a whole track, then without seconds.
 
   Every track is appended to `begun` before. One that proves to be bad gets its error, also behind
   slices that were yielded.
   """
   for path, inputs in arrays:
-    begun.append(track := _Track(path))
+    begun.append(track := Track(path))
     if isinstance(inputs, DataError):
       track.error = inputs
     elif isinstance(inputs, np.ndarray):

@@ -1,5 +1,6 @@
 """Data that tests share: small folders in the layouts of the systems, and configs to read them."""
 
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from PIL import Image
 
 from configs import yandex
 
@@ -48,6 +50,22 @@ def write_audio_folder(folder: Path, num_tracks=8, sample_rate=8000, seed=0) -> 
       audio = 0.3 * (tone + rng.normal(0, 0.1 + (label == 'noise'), len(time)))
       extension = ('wav', 'flac', 'ogg', 'mp3')[track % 4]
       soundfile.write(folder / label / f'{track}.{extension}', audio.clip(-1, 1), sample_rate)
+  return folder
+
+
+def write_cover_folder(folder: Path, num_covers=40, size=48, seed=0) -> Path:
+  """Writes a Parquet file of random covers, red ones energetic."""
+  rng = np.random.default_rng(seed)
+  folder.mkdir(parents=True)
+  covers, features = [], rng.random((num_covers, 8)) * [1, 1, 1, 1, 1, -20, 1, 1]
+  for energy in features[:, 2]:
+    colours = rng.integers(0, 256, (6, 6, 3)).astype(np.uint8)
+    colours[..., 0] = 255 * energy
+    file = io.BytesIO()
+    Image.fromarray(colours).resize((size, size), Image.Resampling.NEAREST).save(file, 'JPEG')
+    covers.append(file.getvalue())
+  table = pd.DataFrame({'cover': covers, 'features': features.tolist()})
+  table.to_parquet(folder / 'covers.parquet')
   return folder
 
 

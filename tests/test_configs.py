@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from musicjax import sharding, system, train
-from tests.conftest import write_audio_folder, write_yandex_folder
+from musicjax import sharding, system, targets, train
+from tests.conftest import write_audio_folder, write_cover_folder, write_yandex_folder
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / 'configs').glob('[!_]*.py'))
 
@@ -19,7 +19,9 @@ SIZES = {
   'quickstart': ((None, 64), 6),
   'audio': ((173, 128), 10),
   'images': ((128, 128), 10),
+  'covers': ((128, 128, 3), 8),
 }
+WRITERS = {'audio': write_audio_folder, 'covers': write_cover_folder}
 
 
 def describe_dataset(input_shape, num_classes):
@@ -29,14 +31,14 @@ def describe_dataset(input_shape, num_classes):
     'input_shape': input_shape,
     'statistics': {},
     'support': [1] * num_classes,
+    'targets': targets.describe(np.eye(num_classes), 'bounded', range(num_classes), {}),
   }
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_the_test_variant_trains_two_steps_and_reports(name, tmp_path):
   config = importlib.import_module(f'configs.{name}').get_config('test')
-  write = write_audio_folder if config.dataset.name == 'audio' else write_yandex_folder
-  raw = write(tmp_path / 'raw')
+  raw = WRITERS.get(config.dataset.name, write_yandex_folder)(tmp_path / 'raw')
   config.data_dir, config.prepared_dir = str(raw), str(tmp_path / 'prepared')
   final = train.train_and_evaluate(config, tmp_path / 'run')
   assert final['steps'] == 2
@@ -56,12 +58,13 @@ def test_the_test_variant_trains_two_steps_and_reports(name, tmp_path):
 def test_the_full_size_fits_together(name, variant, dtype):
   config = importlib.import_module(f'configs.{name}').get_config(variant)
   config.dtype = dtype
-  (time, width), classes = SIZES[config.dataset.name]
-  dataset = describe_dataset((time, width), classes)
+  input_shape, classes = SIZES[config.dataset.name]
+  dataset = describe_dataset(input_shape, classes)
   parts = system.create(config, dataset, sharding.make_mesh(), steps=1000, steps_per_epoch=100)
   state = jax.eval_shape(parts.init)
   micro = config.batch_size // config.accumulate
-  shapes = {'inputs': (time or 20, width), 'lengths': (), 'labels': (classes,), 'index': ()}
+  time, *rest = input_shape
+  shapes = {'inputs': (time or 20, *rest), 'lengths': (), 'labels': (classes,), 'index': ()}
   batch = {
     key: jax.ShapeDtypeStruct(
       (config.accumulate, micro, *shape), 'int32' if key in ('lengths', 'index') else 'float32'

@@ -413,3 +413,56 @@ def test_positives_and_those_found_are_counted_over_all_micro_batches():
   after, _ = update(state, batch)
   assert float(after.positive_sum) == pytest.approx(batch['labels'].sum(), rel=1e-6)
   assert float(after.found_sum) == pytest.approx(batch['labels'][..., [0, 2]].sum(), rel=1e-6)
+
+
+class Sowing(Tiny):
+  """Costs the squares of its outputs."""
+
+  @nn.compact
+  def __call__(self, inputs, lengths, *, train):
+    outputs = super().__call__(inputs, lengths, train=train)
+    self.sow('penalties', 'size', jnp.square(outputs).sum(axis=-1))
+    return outputs
+
+
+def test_what_a_model_sows_is_added_by_a_weight_that_grows_with_the_step():
+  config = make_config()
+  config.penalties.size = {'weight': 0.3, 'warmup_steps': 3}
+  state, update = make_step(config, Sowing())
+  bce = losses.create(config.loss)
+  for step in range(5):
+    batch = make_batch(step)
+    micro = {name: x[0] for name, x in batch.items()}
+    outputs = Sowing().apply({'params': state.params}, micro['inputs'], LENGTHS, train=False)
+    size = np.square(outputs).sum(axis=-1).mean()
+    expected = bce(outputs, micro['labels']).mean() + 0.3 * min(1, (step + 1) / 3) * size
+    state, metrics = update(state, batch)
+    np.testing.assert_allclose(metrics['loss'], expected, rtol=1e-5)  # Sums in another order.
+    np.testing.assert_allclose(metrics['size'], size, rtol=1e-5)
+
+
+def test_a_penalty_counts_by_weight_and_not_by_micro_batch():
+  config = make_config(accumulate=2)
+  config.penalties.size = {'weight': 0.3, 'warmup_steps': 0}
+  parts, update_parts = make_step(config, Sowing())
+  config = make_config()
+  config.penalties.size = {'weight': 0.3, 'warmup_steps': 0}
+  whole, update_whole = make_step(config, Sowing())
+  batch = make_batch()
+  batch['weights'] = np.float32([[0, 1, 2, 1, 0.5, 3, 1, 1]])
+  halves = {name: x.reshape(2, -1, *x.shape[2:]) for name, x in batch.items()}
+  (whole, expected), (parts, metrics) = update_whole(whole, batch), update_parts(parts, halves)
+  assert_close(metrics, expected, rtol=1e-5)  # Sums in another order.
+  assert_close(parts.params, whole.params, rtol=1e-5, atol=1e-6)
+
+
+def test_without_classes_nothing_is_counted():
+  config = make_config()
+  schedule = optimizers.create_schedule(config.optimizer, 10, steps_per_epoch=2)
+  tx = optimizers.create(config.optimizer, schedule)
+  prepare = train_step.make_prepare(unchanged, train_step.make_normalize({}), config)
+  loss = losses.create(config.loss)
+  update = train_step.make_train_step(Tiny(), loss, prepare, None, tx, schedule, config)
+  state, _ = make_step(config, Tiny())
+  state, _ = jax.jit(update)(state, make_batch())
+  assert float(state.found_sum) == float(state.positive_sum) == 0

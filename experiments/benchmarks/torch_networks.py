@@ -93,7 +93,50 @@ class SpectrogramCNN(nn.Module):
     return -(labels * positive + (1 - labels) * negative).mean()
 
 
-NETWORKS = {'yandex': Yandex, 'spectrogram_cnn': SpectrogramCNN}
+class AttentionVAE(nn.Module):
+  """Of `configs/pressed_play.py:baseline`, [batch, height, width, 3]; it convolves [width, height].
+
+  Gives outputs, and what the code's distribution costs.
+  """
+
+  NAMES = ()
+  RATE, DECAY = 1e-3, 0.0
+  CHANNELS, LATENT_DIM = (32, 64, 128), 32
+
+  def __init__(self, batch, dropout):
+    super().__init__()
+    self.layout = torch.contiguous_format
+    for i, (before, width) in enumerate(itertools.pairwise((3, *self.CHANNELS))):
+      self.add_module(f'conv_{i}', nn.Conv2d(before, width, 4, stride=2, padding=1))
+    self.score = nn.Linear(self.CHANNELS[-1], 1)
+    size = self.CHANNELS[-1] * batch['inputs'][0, :, :, 0].size // 4 ** len(self.CHANNELS)
+    self.mean, self.log_var = (nn.Linear(size, self.LATENT_DIM) for _ in range(2))
+    self.outputs = nn.Linear(self.LATENT_DIM, batch['labels'].shape[-1])
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    self.register_buffer('pixel_mean', torch.tensor(mean), persistent=False)
+    self.register_buffer('pixel_std', torch.tensor(std), persistent=False)
+    self.noise = float(dropout)
+
+  def forward(self, x):
+    x = ((x / 255 - self.pixel_mean) / self.pixel_std).permute(0, 3, 2, 1)
+    x = x.contiguous(memory_format=self.layout)
+    for i in range(len(self.CHANNELS)):
+      x = F.relu(self.get_submodule(f'conv_{i}')(x), inplace=True)
+    attention = F.conv2d(x, self.score.weight[:, :, None, None], self.score.bias).softmax(3)
+    x = (x * attention).permute(0, 3, 2, 1).flatten(1)
+    mean, log_var = self.mean(x), self.log_var(x)
+    code = mean
+    if self.training:
+      code = mean + self.noise * torch.exp(log_var / 2) * torch.randn_like(mean)
+    kl = -0.5 * (1 + log_var - mean.square() - log_var.exp()).sum()
+    return self.outputs(code), kl
+
+  def loss(self, found, labels):
+    outputs, kl = found
+    return (F.mse_loss(outputs, labels, reduction='sum') + kl) / len(labels)
+
+
+NETWORKS = {'yandex': Yandex, 'spectrogram_cnn': SpectrogramCNN, 'pressed_play': AttentionVAE}
 
 
 def create(name, subject, batch, weights, dropout):

@@ -22,8 +22,12 @@ from absl import app, flags
 from experiments.benchmarks import machine, train_step_worker
 
 FLAGS = flags.FLAGS
-# Network -> batch, frames, features a frame, classes.
-_BATCHES = {'yandex': (32, 60, 768, 256), 'spectrogram_cnn': (16, 173, 128, 10)}
+# Network -> shape of a batch, classes or targets.
+_BATCHES = {
+  'yandex': ((32, 60, 768), 256),
+  'spectrogram_cnn': ((16, 173, 128), 10),
+  'pressed_play': ((64, 128, 128, 3), 8),
+}
 flags.DEFINE_enum('network', None, list(_BATCHES), 'What is timed.', required=True)
 flags.DEFINE_string('torch_python', None, 'Python that has PyTorch.', required=True)
 flags.DEFINE_integer('rounds', 11, 'Of which medians are taken.', lower_bound=9)
@@ -38,7 +42,7 @@ _NAMES = {
 
 def measure(folder: str, tunables: str) -> tuple[dict[str, dict[str, np.ndarray]], int]:
   """Returns [rounds] seconds a step, of each task and subject, and the operations of a step."""
-  subjects = [name for name in _NAMES if FLAGS.network == 'spectrogram_cnn' or 'last' not in name]
+  subjects = [name for name in _NAMES if FLAGS.network != 'yandex' or 'last' not in name]
   with contextlib.ExitStack() as stack:
     workers, said = {}, {}
     for subject in subjects:
@@ -64,11 +68,11 @@ def check(said: dict[str, dict]) -> None:
 def main(argv):
   del argv
   described = machine.describe()
-  size, frames, features, classes = _BATCHES[FLAGS.network]
+  shape, classes = _BATCHES[FLAGS.network]
   rng = np.random.default_rng(0)
   batch = {
-    'inputs': rng.random((size, frames, features)).astype(np.float32),
-    'labels': np.eye(classes, dtype=np.float32)[rng.integers(0, classes, size)],
+    'inputs': rng.random(shape).astype(np.float32),
+    'labels': np.eye(classes, dtype=np.float32)[rng.integers(0, classes, shape[0])],
   }
   ceiling = machine.product_rate()
   rows = [('memory', 'step', 'library', 'ms', 'ours / theirs in a round (quartiles)', 'of ceiling')]
@@ -89,8 +93,8 @@ def main(argv):
     Path(__file__).with_name(f'train_step_{FLAGS.network}.md'),
     f'Steps of the published {FLAGS.network} on CPU',
     f'`python -m experiments.benchmarks.train_step --network={FLAGS.network} '
-    f'--torch_python=PYTHON`: batch {size} of {frames} frames, {features} features, {classes} '
-    f'classes, medians of {FLAGS.rounds} rounds; {described}.\n'
+    f'--torch_python=PYTHON`: batch {list(shape)}, {classes} classes '
+    f'or targets, medians of {FLAGS.rounds} rounds; {described}.\n'
     f'Memory kept: `GLIBC_TUNABLES={machine.MEMORY["kept"]}`.\n'
     f'The ceiling is a product of two 4096 x 4096 float32 matrices in NumPy, '
     f"{ceiling / 1e9:.0f} GFLOP/s, for the {flops / 1e9:.0f} GFLOP of a train step's products as "

@@ -2,11 +2,11 @@
 
   python experiments/benchmarks/train_step_worker.py NETWORK SUBJECT FOLDER
 
-Reads FOLDER/batch.npz (inputs [batch, time, features], labels [batch, classes]). `musicjax` writes
+Reads FOLDER/batch.npz (inputs [batch, time, ...], labels [batch, classes]). `musicjax` writes
 weights.npz, under PyTorch's names, and the others begin with these. Each prints a JSON object:
-`losses` of the first three steps without dropout and, of `torch`, the `flops` of a step. Then, for
-every line that it reads, `train` or `inference`, the seconds of a step, with dropout. Imports the
-library it measures only.
+`losses` of the first three steps without dropout or noise and, of `torch`, the `flops` of a step.
+Then, for every line that it reads, `train` or `inference`, the seconds of a step, with both.
+Imports the library it measures only.
 """
 
 import json
@@ -27,6 +27,7 @@ def with_jax(network, batch, folder):
   import flax
 
   from musicjax import sharding, system
+  from musicjax.models import attention_vae
 
   config = importlib.import_module(f'configs.{network}').get_config('baseline')
   config.augment, config.normalize, config.accumulate = {}, 'none', 1
@@ -37,16 +38,24 @@ def with_jax(network, batch, folder):
     'input_shape': batch['inputs'].shape[1:],
     'statistics': {},
     'support': [1] * classes,
+    'targets': {  # Of a regression; of classes nobody asks for them.
+      'scale': 'natural',
+      'mean': [],
+      'std': [],
+      'bounds': [],
+    },
   }
   mesh = sharding.make_mesh()
-  size, frames, _ = batch['inputs'].shape
+  size, frames = batch['inputs'].shape[:2]
   host = {**batch, 'lengths': np.full(size, frames, np.int32)}
   for_training = sharding.to_global(mesh, {name: x[None] for name, x in host.items()}, 1)
   for_evaluation = sharding.to_global(mesh, host | {'index': np.arange(size)}, 0)
+  draw_noise = attention_vae.draw_noise
   rates = {name: rate for name, rate in config.model.items() if 'dropout' in name}
 
   def make(dropout):
     config.model.update({name: dropout * rate for name, rate in rates.items()})
+    attention_vae.draw_noise = lambda key, shape: dropout * draw_noise(key, shape)
     parts = system.create(config, dataset, mesh, steps=10_000)
     state = parts.init()
     weights = flax.traverse_util.flatten_dict(jax.device_get(state.params), sep='.')

@@ -60,3 +60,31 @@ def test_convolution_has_torchs_initial_spread():
   bound = 1 / (9 * 20) ** 0.5
   assert kernel.shape == (3, 3, 20, 50)
   assert 0.99 * bound < np.abs(kernel).max() <= bound  # 9,000 uniform draws.
+
+
+def test_halving_convolution_and_its_gradients_equal_xlas_inside_a_scan():
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(2, 3, 6, 10, 3)).astype(np.float32)
+  kernel = rng.normal(size=(4, 4, 3, 5)).astype(np.float32)
+  weight = rng.normal(size=(3, 3, 5, 5)).astype(np.float32)
+
+  def reference(x, kernel):
+    return jax.lax.conv_general_dilated(
+      x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+
+  @jax.jit
+  def ours(x, kernel):
+    def body(total, micro):
+      y, pull = jax.vjp(convolution.convolve_halving, micro, kernel)
+      to_x, to_kernel = pull(weight)
+      return total + to_kernel, (y, to_x)
+
+    return jax.lax.scan(body, jnp.zeros_like(kernel), x)
+
+  total, (y, to_x) = ours(x, kernel)
+  expected = [jax.vjp(reference, micro, kernel) for micro in x]
+  gradients = [pull(weight) for _, pull in expected]
+  assert relative_error(y, np.stack([y for y, _ in expected])) <= TOLERANCE
+  assert relative_error(to_x, np.stack([to_x for to_x, _ in gradients])) <= TOLERANCE
+  assert relative_error(total, sum(to_kernel for _, to_kernel in gradients)) <= TOLERANCE
