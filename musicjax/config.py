@@ -53,6 +53,7 @@ def base_config() -> ConfigDict:
   config.log_every_steps = 20  # scalars to TensorBoard, a line to the terminal
 
   # Model and optimisation.
+  config.front_end = dict(name='')  # of musicjax/audio/front_ends.py; empty: inputs as stored
   config.model = dict(name='')  # a module of musicjax/models, and its fields
   config.dtype = 'float32'  # or bfloat16: of the computation; parameters stay float32
   config.loss = dict(name='')  # a function of musicjax/losses.py, and its fields
@@ -167,6 +168,12 @@ _CHECKS = {
     lambda v: len(v) == 2 and (0 < v[0] <= v[1] or not any(v)),
   ),
   '*_dir': _TEXT,
+  'front_end.name': _TEXT,
+  'front_end.n_*': _POSITIVE,
+  'front_end.*_length': _POSITIVE,
+  'front_end.fmin': _FROM_0,
+  'front_end.fmax': _ABOVE_0,
+  'front_end.mel_scale': _one_of('slaney', 'htk'),
   'dtype': _NAME,
   'task': _NAME,
   'select_metric': _NAME,
@@ -179,6 +186,8 @@ _CHECKS = {
   'dataset.n_*': _POSITIVE,
   'dataset.hop_length': _POSITIVE,
   'dataset.mel_scale': _one_of('slaney', 'htk'),
+  'dataset.trim_db': _FROM_0,
+  'dataset.unverified_weight': _FROM_0,
   'dataset.pattern': _TEXT,
   'dataset.table': _TEXT,
   'dataset.label_map': _TEXT,
@@ -227,7 +236,7 @@ def check(config: ConfigDict) -> None:
     ConfigError: a field is missing, unknown, of another type or out of its range.
   """
   fields, shared = flatten(config.to_dict()), flatten(base_config().to_dict())
-  groups = ('dataset.', 'model.', 'loss.', 'augment.')  # Systems add fields to these.
+  groups = ('dataset.', 'front_end.', 'model.', 'loss.', 'augment.')  # Systems add fields to these.
   for path in shared:
     if path not in fields and not path.startswith('augment'):
       raise ConfigError(f'config.{path}: expected a value, found none')

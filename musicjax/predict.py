@@ -109,7 +109,7 @@ def predict(
     if track.error:
       raise track.error
     scores.append(track.scores)
-  name, text = module.format_submission(names, np.array(scores))
+  name, text = module.format_submission(names, np.array(scores), dataset['label_names'])
   if sharding.is_main_process():
     workdir_lib.write_text(folder / name, text)
   return folder / name

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from musicjax import config as config_lib
 from musicjax import losses, models, optimizers, sharding, tasks, train_state, train_step
-from musicjax.audio import augment
+from musicjax.audio import augment, front_ends
 from musicjax.data import builders
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields, check_name
@@ -24,7 +24,7 @@ class System(NamedTuple):
 
   Attributes:
     task: how logits become scores, and scores metrics.
-    prepare: jitted: (step, number, micro-batch) -> it normalised, and augmented.
+    prepare: jitted: (step, number, micro-batch) -> its features, and these augmented.
     init: () -> the train state before the first update.
     update: jitted, donates its state: (state, batch) -> (state, metrics).
     eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
@@ -41,8 +41,8 @@ def check(config) -> None:
   """Refuses a config before any data is read or prepared for it.
 
   Raises:
-    ConfigError: a field that `config.check` refuses, a dataset, task, metric, model, loss,
-      augmentation or optimizer that there is not, or one that does not take its fields.
+    ConfigError: a field that `config.check` refuses, a dataset, task, metric, front end, model,
+      loss, augmentation or optimizer that there is not, or one that does not take its fields.
   """
   config_lib.check(config)
   known = getattr(builders.module(config.dataset.name), 'FIELDS', ())
@@ -52,6 +52,7 @@ def check(config) -> None:
       raise ConfigError(f'config.dataset.{field}: expected a value, found none')
   task = tasks.create(config.task)
   check_name('config.select_metric', config.select_metric, task.selectable)
+  front_ends.create(config)
   models.create(config.model, 1, config.dtype)
   losses.create(config.loss)
   augment.create(config.augment)
@@ -86,16 +87,17 @@ def create(
     else optax.constant_schedule(0.0)
   )
   tx = optimizers.create(config.optimizer, schedule, steps_per_epoch)
-  normalize = train_step.make_normalize(dataset['statistics'])
-  prepare = train_step.make_prepare(augment.create(config.augment), normalize, config)
+  features = train_step.make_features(front_ends.create(config), dataset['statistics'])
+  prepare = train_step.make_prepare(augment.create(config.augment), features, config)
   replicated = sharding.replicated(mesh)
   jit = functools.partial(jax.jit, compiler_options=_compiler_options(2))
 
   def init() -> TrainState:
     time, *rest = dataset['input_shape']
     time = time or 8  # Parameters do not depend on it where it varies.
+    seen = features({'inputs': jnp.zeros((1, time, *rest)), 'lengths': jnp.array([time])})
     variables = model.init(
-      jax.random.key(config.seed), jnp.zeros((1, time, *rest)), jnp.array([time]), train=False
+      jax.random.key(config.seed), seen['inputs'], seen['lengths'], train=False
     )
     return train_state.create(variables, tx, config)
 
@@ -117,7 +119,7 @@ def create(
       out_shardings=replicated,
     ),
     eval_step=jit(
-      train_step.make_eval_step(model, loss_fn, normalize, task.activation),
+      train_step.make_eval_step(model, loss_fn, features, task.activation),
       out_shardings=replicated,
     ),
   )

@@ -26,6 +26,7 @@ from musicjax import (
   train_state,
 )
 from musicjax import workdir as workdir_lib
+from musicjax.audio import front_ends
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
 from musicjax.data import array_records, device_batches, input_pipeline
@@ -297,7 +298,9 @@ def format_metrics(values: dict[str, float]) -> str:
 def _describe_training(prepared: Prepared, rows: np.ndarray, config: ConfigDict) -> dict[str, Any]:
   """Returns what is known of the training fold alone: input statistics, positives a class."""
   return {
-    'statistics': input_pipeline.input_statistics(prepared, rows, config),
+    'statistics': input_pipeline.input_statistics(
+      prepared, rows, config, front_ends.create_for_records(config)
+    ),
     'support': prepared.index.labels[rows].sum(axis=0).tolist(),
   }
 

@@ -19,6 +19,7 @@ SIZES = {
   'quickstart': ((None, 64), 6),
   'audio': ((173, 128), 10),
   'images': ((128, 128), 10),
+  'waveforms': ((None,), 41),
 }
 
 
@@ -35,7 +36,8 @@ def describe_dataset(input_shape, num_classes):
 @pytest.mark.parametrize('name', NAMES)
 def test_the_test_variant_trains_two_steps_and_reports(name, tmp_path):
   config = importlib.import_module(f'configs.{name}').get_config('test')
-  write = write_audio_folder if config.dataset.name == 'audio' else write_yandex_folder
+  is_audio = config.dataset.name in ('audio', 'waveforms')
+  write = write_audio_folder if is_audio else write_yandex_folder
   raw = write(tmp_path / 'raw')
   config.data_dir, config.prepared_dir = str(raw), str(tmp_path / 'prepared')
   final = train.train_and_evaluate(config, tmp_path / 'run')
@@ -56,12 +58,12 @@ def test_the_test_variant_trains_two_steps_and_reports(name, tmp_path):
 def test_the_full_size_fits_together(name, variant, dtype):
   config = importlib.import_module(f'configs.{name}').get_config(variant)
   config.dtype = dtype
-  (time, width), classes = SIZES[config.dataset.name]
-  dataset = describe_dataset((time, width), classes)
+  (time, *width), classes = SIZES[config.dataset.name]
+  dataset = describe_dataset((time, *width), classes)
   parts = system.create(config, dataset, sharding.make_mesh(), steps=1000, steps_per_epoch=100)
   state = jax.eval_shape(parts.init)
   micro = config.batch_size // config.accumulate
-  shapes = {'inputs': (time or 20, width), 'lengths': (), 'labels': (classes,), 'index': ()}
+  shapes = {'inputs': (time or 20, *width), 'lengths': (), 'labels': (classes,), 'index': ()}
   batch = {
     key: jax.ShapeDtypeStruct(
       (config.accumulate, micro, *shape), 'int32' if key in ('lengths', 'index') else 'float32'

@@ -247,10 +247,21 @@ def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
   }
 
 
-def input_statistics(prepared: Prepared, rows: np.ndarray, config) -> dict[str, list[float]]:
+def input_statistics(
+  prepared: Prepared,
+  rows: np.ndarray,
+  config,
+  front_end: Callable[[np.ndarray], np.ndarray] = lambda inputs: inputs,
+) -> dict[str, list[float]]:
   """Returns {mean, std}, a number a feature, over frames of training examples; {} if not asked for.
 
   At most 2,000 examples are read, chosen by the seed. A feature that does not vary has std 1.
+
+  Args:
+    prepared: the dataset.
+    rows: of its index: the training examples.
+    config: of the run.
+    front_end: a stored example -> its frames.
   """
   if config.normalize == 'none':
     return {}
@@ -259,7 +270,8 @@ def input_statistics(prepared: Prepared, rows: np.ndarray, config) -> dict[str, 
   count, total, squares, pivot = 0, 0.0, 0.0, None
   for row in rows:
     record = prepared.records[prepared.index.positions[row]]
-    frames = features.deserialize_example_np(record)['inputs'].astype(np.float64)
+    stored = features.deserialize_example_np(record)['inputs']
+    frames = front_end(stored).astype(np.float64)
     # Sums about a value of the data: about 0 they would cancel, and a constant seem to vary.
     pivot = frames[0] if pivot is None else pivot
     count += len(frames)
