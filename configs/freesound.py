@@ -73,6 +73,7 @@ def get_config(variant: str = '') -> ConfigDict:
   config.optimizer.schedule = 'cosine'
   config.optimizer.warmup_steps = 40
   config.optimizer.clip_norm = 1.0
+  config.augment.random_length = dict(min_share=0.5)  # of a crop that is kept at least
   config.augment.mixup = dict(
     alpha=0.3,  # of the Beta distribution of the weights
     probability=0.5,  # of an example to be mixed

@@ -17,8 +17,6 @@ from musicjax.models import layers
 from musicjax.models.convolution import convolve_image
 from musicjax.models.dropout import Dropout
 
-_FRAMES, _FREQUENCIES = 3, 11  # Of a kernel.
-
 
 class AmplitudePhaseCNN(nn.Module):
   """See the module; the defaults are the published sizes.
@@ -53,12 +51,7 @@ class AmplitudePhaseCNN(nn.Module):
     x = inputs.astype(self.dtype)
     for b, width in enumerate(self.channels):
       x = Dropout(self.dropout)(layers.zero_padding(x, mask), train)
-      kernel = self.param(
-        f'conv_{b}',
-        nn.initializers.xavier_uniform(),
-        (_FRAMES, _FREQUENCIES, x.shape[-1], width),
-      )
-      x = convolve_image(x, kernel.astype(self.dtype))  # -> [batch, time, frequency, width]
+      x = Convolution(width, self.dtype, name=f'conv_{b}')(x)  # -> [batch, time, freq., width]
       x = layers.BatchNorm(0.001, 1e-3, self.dtype, use_scale=False, name=f'norm_{b}')(
         x, not train, mask
       )
@@ -70,6 +63,19 @@ class AmplitudePhaseCNN(nn.Module):
     return nn.Dense(self.num_classes, kernel_init=nn.initializers.xavier_uniform(), name='logits')(
       x.astype(jnp.float32)
     )  # -> [batch, num_classes]
+
+
+class Convolution(nn.Module):
+  """3 frames x 11 frequencies, 'same', no bias: `[batch, time, frequency, in]` to `features`."""
+
+  features: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shape = (3, 11, x.shape[-1], self.features)
+    kernel = self.param('kernel', nn.initializers.xavier_uniform(), shape)
+    return convolve_image(*nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype))
 
 
 def create_model(config, num_classes: int, dtype='float32') -> AmplitudePhaseCNN:
