@@ -44,6 +44,8 @@ def base_config() -> ConfigDict:
   config.crop_frames = 0  # random span of this many frames in training; 0: whole examples
   config.buckets = ()  # padded lengths, ascending; empty: always the longest example's
   config.bucket_window = 64  # steps whose examples are sorted by length together
+  config.eval_crop_frames = 0  # scores are means over spans of so many frames; 0: of whole examples
+  config.eval_average = 'arithmetic'  # or geometric: mean of a track's scores
   config.eval_batch_size = 256  # examples an evaluation step, over all devices
 
   # Duration, in optimizer updates.
@@ -146,6 +148,8 @@ _CHECKS = {
   'crop_frames': _COUNT,
   'buckets': _tuple_of(_POSITIVE, 'ascending positive whole numbers', _ascending),
   'bucket_window': _POSITIVE,
+  'eval_crop_frames': _COUNT,
+  'eval_average': _one_of('arithmetic', 'geometric'),
   'eval_batch_size': _POSITIVE,
   'num_epochs': _FROM_0,
   'num_train_steps': _COUNT,
@@ -171,8 +175,16 @@ _CHECKS = {
   'front_end.name': _TEXT,
   'front_end.n_*': _POSITIVE,
   'front_end.*_length': _POSITIVE,
-  'front_end.fmin': _FROM_0,
-  'front_end.fmax': _ABOVE_0,
+  'front_end.f*': _FROM_0,
+  'front_end.window': _one_of('hann', 'hamming', 'blackman'),
+  'front_end.center': _FLAG,
+  'front_end.top_db': _ABOVE_0,
+  'front_end.scale': _ABOVE_0,
+  'front_end.gain': _FROM_0,
+  'front_end.bias': _FROM_0,
+  'front_end.exponent': _FROM_0,
+  'front_end.time_constant': _ABOVE_0,
+  'front_end.eps': _ABOVE_0,
   'front_end.mel_scale': _one_of('slaney', 'htk'),
   'dtype': _NAME,
   'task': _NAME,

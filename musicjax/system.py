@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from musicjax import averages, losses, models, optimizers, sharding, tasks, train_state, train_step
 from musicjax import config as config_lib
-from musicjax import losses, models, optimizers, sharding, tasks, train_state, train_step
 from musicjax.audio import augment, front_ends
 from musicjax.data import builders
 from musicjax.errors import ConfigError
@@ -53,6 +53,7 @@ def check(config) -> None:
   task = tasks.create(config.task)
   check_name('config.select_metric', config.select_metric, task.selectable)
   front_ends.create(config)
+  averages.create(config)
   models.create(config.model, 1, config.dtype)
   losses.create(config.loss)
   augment.create(config.augment)

@@ -18,7 +18,8 @@ from musicjax.fields import check_fields, check_name
 Batch = dict[str, jax.Array]
 
 FULL_SCALE = 2**15 - 1  # Of stored waveforms, 16-bit integers.
-# Decibels are seen as (dB + offset) / scale: 0 is silence, and sound is below 1.
+# Decibels are seen as (dB + offset) / scale: 0 is what `LogMel` takes for silence, and sound is
+# below 1.
 OFFSET_DB, SCALE_DB = 100.0, 150.0
 
 
@@ -53,13 +54,16 @@ def create(config) -> Callable[[Batch], Batch]:
     return lambda batch: batch
   kind = FRONT_ENDS[name]
   known = {field.name: field.default for field in dataclasses.fields(kind)}
-  rate = {name: config.dataset[name] for name in ('sample_rate',) if name in known}
-  known = {name: default for name, default in known.items() if name not in rate}
+  rate = config.dataset.get('sample_rate')
+  if rate is None:
+    raise ConfigError(f'config.front_end.name: expected none without waveforms, found {name!r}')
+  given = {'sample_rate': rate} if 'sample_rate' in known else {}
+  known = {field: default for field, default in known.items() if field not in given}
   fields = check_fields('config.front_end', config.front_end, known)
   for field, default in known.items():
     if default is dataclasses.MISSING and field not in fields:
       raise ConfigError(f'config.front_end.{field}: expected a value, found none')
-  front_end = kind(**rate, **fields)
+  front_end = kind(**given, **fields)
 
   def transform(batch: Batch) -> Batch:
     audio = batch['inputs'].astype(jnp.float32) / FULL_SCALE

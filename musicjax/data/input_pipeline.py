@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from musicjax.audio.slices import cover
 from musicjax.data import array_records, records, splits
 from musicjax.data.prepared import Index, Prepared
 from musicjax.errors import ConfigError
@@ -122,19 +123,27 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
 def eval_plan(index: Index, rows: np.ndarray, config) -> tuple[Plan, int]:
   """Returns (step -> `StepPlan` in [batch] shape, number of steps): every row exactly once.
 
-  Rows are read in order of length, so that little is padded; the last batch is filled up with -1.
+  With `eval_crop_frames`, a row is there as many times as it has spans of that length.
+  They are read in order of length, so that little is padded; the last batch is filled up with -1.
   """
-  rows = rows[np.argsort(index.lengths[rows], kind='stable')]
-  buckets = bucket_bounds(config.buckets, index.lengths[rows].max())
+  size = config.eval_crop_frames
+  spans = [cover(length, size) for length in index.lengths[rows].tolist()]
+  rows, starts = np.repeat(rows, list(map(len, spans))), np.concatenate(spans)
+  lengths = np.minimum(index.lengths[rows], size) if size else index.lengths[rows]
+  buckets = bucket_bounds(config.buckets, lengths.max())
+  order = np.argsort(lengths, kind='stable')
   steps = -(-len(rows) // config.eval_batch_size)
-  padded = np.full(steps * config.eval_batch_size, -1)
-  padded[: len(rows)] = rows
-  batches = padded.reshape(steps, config.eval_batch_size)
+
+  def batches(values, fill):
+    padded = np.full(steps * config.eval_batch_size, fill)
+    padded[: len(order)] = values[order]
+    return padded.reshape(steps, config.eval_batch_size)
+
+  rows, starts, lengths = batches(rows, -1), batches(starts, 0), batches(lengths, 1)
 
   def plan(step: int) -> StepPlan:
-    lengths = np.where(batches[step] >= 0, index.lengths[batches[step]], 1)
-    time = int(buckets[np.searchsorted(buckets, lengths.max())])
-    return StepPlan(batches[step], np.zeros_like(lengths), lengths, time)
+    time = int(buckets[np.searchsorted(buckets, lengths[step].max())])
+    return StepPlan(rows[step], starts[step], lengths[step], time)
 
   return plan, steps
 
