@@ -25,6 +25,7 @@ def make_features(
     front_end: of `musicjax.audio.front_ends`.
     statistics: of what it gives; where they are empty, that is not normalised.
   """
+
   def features(batch):
     batch = front_end(batch)
     inputs = batch['inputs'].astype(jnp.float32)
