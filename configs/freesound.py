@@ -19,6 +19,8 @@ Variants:
   test      tiny, compiles in seconds; takes two steps.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from musicjax.config import base_config
@@ -126,3 +128,27 @@ def _published(config: ConfigDict) -> ConfigDict:
   config.optimizer.weight_decay = 0.0
   config.optimizer.clip_norm = 15.0
   return config
+
+
+def get_sweep(name: str) -> dict[str, Any]:
+  """Returns the sweep `ablation` of `experiments/sweep.py`: ours, and one change at a time."""
+  check_name('--sweep', name, ('ablation',))
+  pcen = {'name': 'pcen_mel', 'n_fft': 1024, 'hop_length': 640, 'n_mels': 64, 'fmin': 30.0}
+  rows = {
+    'ours': {},
+    'baseline': {'variant': 'baseline'},
+    'pcen': {'front_end': pcen},
+    'crops_1s': {'crop_frames': 32_000},
+    'crops_5s': {'crop_frames': 160_000},
+    'crops_of_one_length': {'augment.random_length': None},
+    'not_trimmed': {'dataset.trim_db': 0.0},
+    'no_mixup': {'augment.mixup': None},
+    'no_spec_augment': {'augment.spec_augment': None},
+    'no_augmentation': {
+      'augment.mixup': None,
+      'augment.spec_augment': None,
+      'augment.random_length': None,
+    },
+    'scored_by_crops': {'eval_crop_frames': 96_000, 'eval_average': 'geometric'},
+  }
+  return {'rows': rows}
