@@ -77,8 +77,14 @@ def create(
     steps_per_epoch: may be fractional.
 
   Raises:
-    ConfigError: for a model, loss, optimizer, augmentation or task that does not exist.
+    ConfigError: for a model, loss, optimizer, augmentation or task that does not exist, or crops
+      of slices.
   """
+  if config.eval_crop_frames and 'slices' in dataset.get('parameters', {}):
+    raise ConfigError(
+      'config.eval_crop_frames: expected 0 for tracks that are cut into slices, found '
+      f'{config.eval_crop_frames}'
+    )
   task = tasks.create(config.task)
   model = models.create(config.model, len(dataset['label_names']), config.dtype)
   loss_fn = losses.create(config.loss, dataset['support'])

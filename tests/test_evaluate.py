@@ -5,7 +5,8 @@ import pytest
 import scipy.special
 
 from configs import freesound
-from musicjax import averages, evaluate
+from musicjax import averages, evaluate, system
+from musicjax.errors import ConfigError
 
 
 @pytest.fixture
@@ -65,6 +66,13 @@ def test_an_example_scored_twice_or_not_at_all_is_an_error(prepared, index):
     evaluate.by_track(
       prepared, np.arange(5), np.array(index), np.zeros((len(index), 2)), np.zeros(len(index))
     )
+
+
+def test_what_is_cut_into_slices_is_not_scored_by_crops():
+  config = freesound.get_config()
+  config.eval_crop_frames = 5
+  with pytest.raises(ConfigError, match='eval_crop_frames: expected 0 for tracks that are cut'):
+    system.create(config, {'parameters': {'slices': {}}}, mesh=None)
 
 
 def test_scores_that_are_no_numbers_are_told_with_their_example(prepared):

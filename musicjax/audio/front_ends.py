@@ -23,7 +23,7 @@ FULL_SCALE = 2**15 - 1  # Of stored waveforms, 16-bit integers.
 OFFSET_DB, SCALE_DB = 100.0, 150.0
 
 
-class _ScaledLogMel(features.LogMel):
+class ScaledLogMel(features.LogMel):
   """`LogMel` in units in which augmentation of images in 0..1 makes sense."""
 
   def transform_clip(self, audio: jax.Array) -> jax.Array:
@@ -31,7 +31,7 @@ class _ScaledLogMel(features.LogMel):
 
 
 FRONT_ENDS = {
-  'log_mel': _ScaledLogMel,
+  'log_mel': ScaledLogMel,
   'pcen_mel': features.PcenMel,
   'amplitude_phase': features.AmplitudePhase,
 }
@@ -66,6 +66,11 @@ def create(config) -> Callable[[Batch], Batch]:
   front_end = kind(**given, **fields)
 
   def transform(batch: Batch) -> Batch:
+    if batch['inputs'].ndim != 2:
+      raise ConfigError(
+        f'config.front_end.name: expected none without waveforms, found {name!r} and inputs of '
+        f'{batch["inputs"].ndim - 1} axes'
+      )
     audio = batch['inputs'].astype(jnp.float32) / FULL_SCALE
     lengths = jnp.maximum(front_end.num_frames(batch['lengths']), 1)
     return batch | {'inputs': front_end(audio), 'lengths': lengths}

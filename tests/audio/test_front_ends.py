@@ -86,6 +86,8 @@ def test_a_front_end_needs_its_fields_and_waveforms():
   del config.front_end.n_mels
   with pytest.raises(ConfigError, match=r'config.front_end.n_mels: expected a value, found none'):
     front_ends.create(config)
+  with pytest.raises(ConfigError, match=r"found 'log_mel' and inputs of 2 axes"):
+    front_ends.create(make_config())({'inputs': np.zeros((2, 9, 9)), 'lengths': np.array([9, 9])})
   config = make_config()
   del config.dataset.sample_rate
   with pytest.raises(ConfigError, match=r'front_end.name: expected none without waveforms, found'):
