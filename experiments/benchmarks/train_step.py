@@ -69,7 +69,7 @@ def check(said: dict[str, dict]) -> None:
   for subject, found in said.items():
     # Float32 with sums in another order, which Adam's division makes more of at each step.
     error = np.abs(np.array(found['losses']) / ours - 1)
-    if not (error <= [1e-5, 1e-2, 1e-2]).all():
+    if not (error <= [1e-5, 1e-2, 3e-2]).all():
       raise SystemExit(f'{subject}: expected losses {ours}, found {found["losses"]}')
 
 
