@@ -151,7 +151,7 @@ def first_examples(
     decibels = frames * view.scale - view.offset
     normalised = not np.array_equal(before['inputs'][i], seen['inputs'][i])
     if config.front_end.name:
-      audio = micro['inputs'][i, :length] / front_ends.FULL_SCALE
+      audio = micro['inputs'][i, :length] / np.float32(front_ends.FULL_SCALE)
     else:
       audio = _audio(config, parameters, track, slice_number, start * view.hop, length * view.hop)
     examples.append(

@@ -11,7 +11,7 @@ from configs import freesound
 from musicjax import checkpoints, evaluate, predict, sharding, system, train
 from musicjax import workdir as workdir_lib
 from musicjax.audio import front_ends, slices
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, device_batches, input_pipeline
 from tests.conftest import write_freesound_folder
 
 
@@ -82,7 +82,8 @@ def test_scores_of_crops_are_averaged_in_evaluation_and_in_prediction(config, wo
     'latest', jax.eval_shape(parts.init), sharding.replicated(mesh)
   ).eval_variables
   rows = input_pipeline.split_rows(prepared.index, config)['test']
-  found = evaluate.evaluate(parts.eval_step, variables, prepared, rows, config, mesh)
+  read = device_batches.make_read(prepared, config, mesh)
+  found = evaluate.evaluate(parts.eval_step, variables, prepared, rows, config, read)
   assert len(found.ids) == len(rows)
 
   expected = []
