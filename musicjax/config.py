@@ -46,6 +46,8 @@ def base_config() -> ConfigDict:
   config.crop_frames = 0  # random span of this many frames in training; 0: whole examples
   config.buckets = ()  # padded lengths, ascending; empty: always the longest example's
   config.bucket_window = 64  # steps whose examples are sorted by length together
+  config.eval_crop_frames = 0  # scores are means over spans of so many frames; 0: of whole examples
+  config.eval_average = 'arithmetic'  # or geometric: mean of a track's scores
   config.eval_batch_size = 256  # examples an evaluation step, over all devices
 
   # Duration, in optimizer updates.
@@ -55,6 +57,7 @@ def base_config() -> ConfigDict:
   config.log_every_steps = 20  # scalars to TensorBoard, a line to the terminal
 
   # Model and optimisation.
+  config.front_end = dict(name='')  # of musicjax/audio/front_ends.py; empty: inputs as stored
   config.model = dict(name='')  # a module of musicjax/models, and its fields
   config.dtype = 'float32'  # or bfloat16: of the computation; parameters stay float32
   config.loss = dict(name='')  # a function of musicjax/losses.py, and its fields
@@ -148,6 +151,8 @@ _CHECKS = {
   'crop_frames': _COUNT,
   'buckets': _tuple_of(_POSITIVE, 'ascending positive whole numbers', _ascending),
   'bucket_window': _POSITIVE,
+  'eval_crop_frames': _COUNT,
+  'eval_average': _one_of('arithmetic', 'geometric'),
   'eval_batch_size': _POSITIVE,
   'num_epochs': _FROM_0,
   'num_train_steps': _COUNT,
@@ -170,6 +175,20 @@ _CHECKS = {
     lambda v: len(v) == 2 and (0 < v[0] <= v[1] or not any(v)),
   ),
   '*_dir': _TEXT,
+  'front_end.name': _TEXT,
+  'front_end.n_*': _POSITIVE,
+  'front_end.*_length': _POSITIVE,
+  'front_end.f*': _FROM_0,
+  'front_end.window': _one_of('hann', 'hamming', 'blackman'),
+  'front_end.center': _FLAG,
+  'front_end.top_db': _ABOVE_0,
+  'front_end.scale': _ABOVE_0,
+  'front_end.gain': _FROM_0,
+  'front_end.bias': _FROM_0,
+  'front_end.exponent': _FROM_0,
+  'front_end.time_constant': _ABOVE_0,
+  'front_end.eps': _ABOVE_0,
+  'front_end.mel_scale': _one_of('slaney', 'htk'),
   'dtype': _NAME,
   'task': _NAME,
   'target_scale': _NAME,
@@ -184,6 +203,8 @@ _CHECKS = {
   'dataset.n_*': _POSITIVE,
   'dataset.hop_length': _POSITIVE,
   'dataset.mel_scale': _one_of('slaney', 'htk'),
+  'dataset.trim_db': _FROM_0,
+  'dataset.unverified_weight': _FROM_0,
   'dataset.pattern': _TEXT,
   'dataset.table': _TEXT,
   'dataset.label_map': _TEXT,
@@ -240,7 +261,8 @@ def check(config: ConfigDict) -> None:
     ConfigError: a field is missing, unknown, of another type or out of its range.
   """
   fields, shared = flatten(config.to_dict()), flatten(base_config().to_dict())
-  groups = ('dataset.', 'model.', 'loss.', 'penalties.', 'augment.')  # Systems add fields to these.
+  # Systems add fields to these.
+  groups = ('dataset.', 'front_end.', 'model.', 'loss.', 'penalties.', 'augment.')
   for path in shared:
     if path not in fields and not path.startswith(('augment', 'penalties')):
       raise ConfigError(f'config.{path}: expected a value, found none')

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from musicjax import metrics, processes, sharding, system, tasks
+from musicjax import averages, metrics, processes, sharding, system, tasks
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints
 from musicjax.data import array_records, device_batches, input_pipeline
@@ -21,7 +21,7 @@ class Scores:
 
   Attributes:
     ids: [n] str.
-    scores: [n, classes] float64 probabilities, or targets, the mean over a track's examples.
+    scores: [n, classes] float64 probabilities, or targets, the average over a track's examples.
     labels: [n, classes] bool, or targets float32.
     losses: [n] float64, of each track the mean over its examples.
     loss: mean loss of the examples.
@@ -102,20 +102,29 @@ def evaluate(
     np.concatenate([part[key] for part in parts]) for key in ('index', 'scores', 'loss')
   )
   real = index >= 0
-  return by_track(prepared, rows, index[real], scores[real], losses[real])
+  planned = np.concatenate([plan(step).rows for step in range(steps)])
+  planned = planned[planned >= 0]
+  average = averages.create(config)
+  return by_track(prepared, planned, index[real], scores[real], losses[real], average)
 
 
 def by_track(
-  prepared: Prepared, rows: np.ndarray, index: np.ndarray, scores: np.ndarray, losses: np.ndarray
+  prepared: Prepared,
+  rows: np.ndarray,
+  index: np.ndarray,
+  scores: np.ndarray,
+  losses: np.ndarray,
+  average: averages.Average = averages.ARITHMETIC,
 ) -> Scores:
   """Puts scored examples in order of id and averages those of one track in float64.
 
   Args:
     prepared: the dataset.
-    rows: [m] that were to be scored.
+    rows: [m] that were to be scored, as often as they have spans.
     index: [m] rows that were, in any order.
     scores: [m, classes].
     losses: [m].
+    average: of the scores of a track.
 
   Raises:
     FloatingPointError: if a score is NaN or infinite.
@@ -137,12 +146,12 @@ def by_track(
   ids, first, track_of = np.unique(
     prepared.index.tracks[index], return_index=True, return_inverse=True
   )
-  mean = np.zeros((len(ids), scores.shape[1]))
-  np.add.at(mean, track_of, scores)
+  sums = np.zeros((len(ids), scores.shape[1]))
+  np.add.at(sums, track_of, average.terms(scores))
   count = np.bincount(track_of)
   return Scores(
     ids=ids,
-    scores=mean / count[:, None],
+    scores=average.scores(sums / count[:, None]),
     labels=prepared.index.labels[index[first]],
     losses=np.bincount(track_of, losses) / count,
     loss=float(losses.mean()),

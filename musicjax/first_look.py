@@ -15,7 +15,7 @@ import numpy as np
 
 from musicjax import summaries
 from musicjax import workdir as workdir_lib
-from musicjax.audio import io
+from musicjax.audio import front_ends, io
 from musicjax.audio.slices import Slices
 from musicjax.data import input_pipeline
 from musicjax.data.prepared import Prepared
@@ -28,17 +28,17 @@ FILE = 'report/examples.json'
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-  """An example of mel frames, valid frames alone.
+  """An example of log-mel frames, valid frames alone.
 
   Attributes:
     track: its id.
-    seconds: from the track's beginning to the first frame.
+    seconds: from the beginning of what is stored of the track to the first frame.
     label: of the example.
     augmented_label: what is left of it, or was mixed into it.
     before: [frames, bands] float32, normalised.
     after: [frames, bands] float32, augmented as well.
-    decibels: [frames, bands] as stored; None where that is `before` in another unit.
-    audio: [samples] float32 of these frames; None where its file is not to be had.
+    decibels: [frames, bands], not normalised; None where that is `before` in another unit.
+    audio: [samples] float32 of these frames; None where it is not to be had.
   """
 
   track: str
@@ -51,9 +51,36 @@ class Example:
   audio: np.ndarray | None
 
 
-def has_pictures(parameters: Mapping[str, Any]) -> bool:
-  """Whether examples of a dataset with these parameters are mel frames in decibels."""
-  return {'front_end', 'offset_db', 'scale_db'} <= parameters.keys()
+@dataclasses.dataclass(frozen=True)
+class View:
+  """What log-mel frames a model sees: `LogMel` of `fields`, as (dB + offset) / scale.
+
+  Attributes:
+    hop: samples between what is stored as frames.
+  """
+
+  fields: Mapping[str, Any]
+  offset: float
+  scale: float
+  hop: int
+
+
+def find_view(config, parameters: Mapping[str, Any]) -> View | None:
+  """Returns what frames the model of a run sees; None where these are no log-mel.
+
+  Args:
+    config: of the run.
+    parameters: of its dataset.
+  """
+  if config.front_end.name == 'log_mel':
+    fields = {name: value for name, value in config.front_end.items() if name != 'name'}
+    fields['sample_rate'] = parameters['sample_rate']
+    return View(fields, front_ends.OFFSET_DB, front_ends.SCALE_DB, hop=1)
+  if 'front_end' in parameters:
+    fields = parameters['front_end']
+    hop = fields['hop_length']
+    return View(fields, parameters['offset_db'], parameters['scale_db'], hop)
+  return None
 
 
 def write(
@@ -70,20 +97,21 @@ def write(
     workdir: of the run.
     writer: of its summaries.
     config: resolved.
-    prepared: the dataset; nothing is written for one that is no mel frames.
+    prepared: the dataset; nothing is written where the model sees no log-mel frames of it.
     plan: of training.
     prepare: of `System`.
   """
-  if not has_pictures(prepared.parameters):
+  view = find_view(config, prepared.parameters)
+  if view is None:
     return
   from musicjax import plots  # With matplotlib, which no start should wait for.
 
-  front_end = prepared.parameters['front_end']
+  front_end = view.fields
   rows = []
   for number, example in enumerate(first_examples(config, prepared, plan, prepare), 1):
     name = f'example_{number}.png'
     picture = plots.draw_example(
-      example, front_end, _unit(prepared.parameters, example), title=f'{number}  {example.track}'
+      example, front_end, _unit(view, example), title=f'{number}  {example.track}'
     )
     with told_of_full_disk(workdir / 'report'):
       (workdir / 'report').mkdir(exist_ok=True)
@@ -111,26 +139,31 @@ def first_examples(
   micro = input_pipeline.plain_batch(prepared, micro_plan)
   # All of the micro-batch: examples are mixed with others, and random numbers depend on its size.
   before, after = jax.device_get(prepare(np.int32(0), np.int32(0), micro))
-  parameters, hop = prepared.parameters, prepared.parameters['front_end']['hop_length']
-  sample_rate = parameters['front_end']['sample_rate']
+  seen = jax.device_get(front_ends.create(config)(micro))
+  parameters, view = prepared.parameters, find_view(config, prepared.parameters)
   examples = []
   for i in range(min(NUM_EXAMPLES, len(micro_plan.rows))):
     row, start, length = (int(part[i]) for part in micro_plan[:3])
     track = str(prepared.index.tracks[row])
     slice_number = _slice_number(str(prepared.index.ids[row]), track)
     slice_seconds = slice_number * parameters.get('slices', {}).get('hop_seconds', 0.0)
-    normalised = not np.array_equal(before['inputs'][i], micro['inputs'][i])
-    frames = micro['inputs'][i, :length]
+    frames = seen['inputs'][i, : seen['lengths'][i]]
+    decibels = frames * view.scale - view.offset
+    normalised = not np.array_equal(before['inputs'][i], seen['inputs'][i])
+    if config.front_end.name:
+      audio = micro['inputs'][i, :length] / np.float32(front_ends.FULL_SCALE)
+    else:
+      audio = _audio(config, parameters, track, slice_number, start * view.hop, length * view.hop)
     examples.append(
       Example(
         track=track,
-        seconds=slice_seconds + start * hop / sample_rate,
+        seconds=slice_seconds + start * view.hop / view.fields['sample_rate'],
         label=describe(micro['labels'][i], prepared.label_names),
         augmented_label=describe(after['labels'][i], prepared.label_names),
-        before=before['inputs'][i, :length],
+        before=before['inputs'][i, : before['lengths'][i]],
         after=after['inputs'][i, : after['lengths'][i]],
-        decibels=frames * parameters['scale_db'] - parameters['offset_db'] if normalised else None,
-        audio=_audio(config, parameters, track, slice_number, start * hop, length * hop),
+        decibels=decibels if normalised else None,
+        audio=audio,
       )
     )
   return examples
@@ -177,8 +210,8 @@ def _audio(
   return piece[start : start + samples]
 
 
-def _unit(parameters: Mapping[str, Any], example: Example) -> str:
+def _unit(view: View, example: Example) -> str:
   """Returns what the numbers are that enter the model."""
   if example.decibels is not None:
     return 'standard deviations'
-  return f'(dB + {parameters["offset_db"]:g}) / {parameters["scale_db"]:g}'
+  return f'(dB + {view.offset:g}) / {view.scale:g}'

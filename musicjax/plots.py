@@ -193,7 +193,7 @@ def save_confusion(
 
 
 def draw_example(example: 'Example', front_end: Mapping[str, Any], unit: str, title: str) -> bytes:
-  """Draws an example of mel frames as it is stored, normalised and augmented; returns a PNG.
+  """Draws an example of mel frames in decibels, normalised and augmented; returns a PNG.
 
   Args:
     example: of the first batch.
@@ -201,7 +201,7 @@ def draw_example(example: 'Example', front_end: Mapping[str, Any], unit: str, ti
     unit: of the normalised values.
     title: of the picture.
   """
-  charts = [] if example.decibels is None else [('as stored', example.decibels)]
+  charts = [] if example.decibels is None else [('in decibels', example.decibels)]
   before = 'before augmentation' if example.decibels is None else 'normalised, before augmentation'
   charts += [(before, example.before), ('after augmentation', example.after)]
   figure = _figure(4.3 * len(charts), 3.1)
@@ -213,15 +213,15 @@ def draw_example(example: 'Example', front_end: Mapping[str, Any], unit: str, ti
   for number, (axes, (name, frames)) in enumerate(
     zip(figure.subplots(1, len(charts), sharey=True, squeeze=False)[0], charts, strict=True)
   ):
-    stored = name == 'as stored'
+    in_decibels = name == 'in decibels'
     image = axes.imshow(
       frames.T,
       origin='lower',
       aspect='auto',
       interpolation='nearest',
       cmap='magma',
-      vmin=max(frames.min(), frames.max() - 80) if stored else low,
-      vmax=frames.max() if stored else high,
+      vmin=max(frames.min(), frames.max() - 80) if in_decibels else low,
+      vmax=frames.max() if in_decibels else high,
       extent=(
         example.seconds,
         example.seconds + len(frames) * seconds,
@@ -238,7 +238,7 @@ def draw_example(example: 'Example', front_end: Mapping[str, Any], unit: str, ti
     axes.set_yticks(ticks, names)
     if not number:
       axes.set_ylabel('frequency (Hz)')
-    figure.colorbar(image, ax=axes, label='dB' if stored else unit, pad=0.02)
+    figure.colorbar(image, ax=axes, label='dB' if in_decibels else unit, pad=0.02)
   figure.suptitle(_short(title, 80), fontsize=11, fontweight='bold')
   file = io.BytesIO()
   _save(figure, file)

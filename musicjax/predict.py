@@ -17,8 +17,9 @@ import tqdm
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from musicjax import processes, sharding, system
+from musicjax import averages, processes, sharding, system
 from musicjax import workdir as workdir_lib
+from musicjax.audio.slices import cover
 from musicjax.checkpoints import Checkpoints
 from musicjax.data import builders, files
 from musicjax.errors import ConfigError, DataError
@@ -36,20 +37,18 @@ class Track:
   """A path to predict; `error` says why it cannot be.
 
   Attributes:
-    sums: [labels] float64, of the scores of its slices, or of itself.
+    scores: [labels] float64, the average over its slices or spans, once all are scored.
+    sums: [labels] float64, of the average's terms.
+    count: of the slices or spans.
     slices: ((start, end) in seconds, [labels] scores) of each, where they are wanted.
   """
 
   path: Path
   error: DataError | None = None
+  scores: np.ndarray | None = None
   sums: np.ndarray | float = 0.0
   count: int = 0
   slices: list[tuple[tuple[float, float], np.ndarray]] = dataclasses.field(default_factory=list)
-
-  @property
-  def scores(self) -> np.ndarray:
-    """[labels] float64, the mean over the slices."""
-    return self.sums / self.count
 
 
 def predict(
@@ -104,7 +103,7 @@ def predict(
     if track.error:
       raise track.error
     scores.append(track.scores)
-  name, text = module.format_submission(names, np.array(scores))
+  name, text = module.format_submission(names, np.array(scores), dataset['label_names'])
   if sharding.is_main_process():
     workdir_lib.write_text(folder / name, text)
   return folder / name
@@ -189,8 +188,9 @@ def _score(
   num_labels = len(dataset['label_names'])
   local = sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
 
+  average = averages.create(config)
   begun = collections.deque()
-  examples = _examples(arrays, begun)
+  examples = _examples(arrays, begun, config.eval_crop_frames)
   while True:
     chunk = list(itertools.islice(examples, _CHUNK_BATCHES * config.eval_batch_size))
     # A file that only one process cannot read would have the others wait for it in a batch.
@@ -205,27 +205,30 @@ def _score(
       result = jax.device_get(eval_step(sharding.to_global(mesh, batch, 0)))
       in_chunk[rows] = result['scores'][: len(rows)]
     for (track, span, _), scores in zip(chunk, in_chunk, strict=True):
-      track.sums = track.sums + scores
+      track.sums = track.sums + average.terms(scores)
       track.count += 1
       if keep_slices:
         track.slices.append((span, scores))
     while begun[0] is not chunk[-1][0]:  # Of the last one there may be more.
-      yield _checked(begun.popleft())
-  yield from map(_checked, begun)
+      yield _finished(begun.popleft(), average)
+  yield from (_finished(track, average) for track in begun)
 
 
-def _checked(track: Track) -> Track:
-  """Gives a track an error where a score is no number, as of inputs beyond all measure."""
-  if not track.error and not np.isfinite(track.sums).all():
-    track.error = DataError(f'{track.path}: expected finite scores, found NaN or Inf')
+def _finished(track: Track, average: averages.Average) -> Track:
+  """Gives a track its scores; an error where one is no number, as of inputs beyond all measure."""
+  if not track.error:
+    track.scores = average.scores(track.sums / track.count)
+    if not np.isfinite(track.scores).all():
+      track.error = DataError(f'{track.path}: expected finite scores, found NaN or Inf')
   return track
 
 
 def _examples(
   arrays: Iterable[tuple[Path, np.ndarray | Iterator[_Slice] | DataError]],
   begun: collections.deque[Track],
+  crop_frames: int,
 ) -> Iterator[tuple[Track, tuple[float, float] | None, np.ndarray]]:
-  """Yields (track, seconds, inputs) of every slice, or of a whole track, then without seconds.
+  """Yields (track, seconds, inputs) of every slice, or without seconds of spans of a whole track.
 
   Every track is appended to `begun` before. One that proves to be bad gets its error, also behind
   slices that were yielded.
@@ -235,7 +238,8 @@ def _examples(
     if isinstance(inputs, DataError):
       track.error = inputs
     elif isinstance(inputs, np.ndarray):
-      yield track, None, inputs
+      for start in cover(len(inputs), crop_frames):
+        yield track, None, inputs[start : start + crop_frames] if crop_frames else inputs
     else:
       try:
         for span, example in inputs:

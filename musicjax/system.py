@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from musicjax import averages, losses, models, optimizers, sharding, tasks, train_state, train_step
 from musicjax import config as config_lib
-from musicjax import losses, models, optimizers, sharding, tasks, train_state, train_step
 from musicjax import targets as targets_lib
-from musicjax.audio import augment
+from musicjax.audio import augment, front_ends
 from musicjax.data import builders
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields, check_name
@@ -26,7 +26,7 @@ class System(NamedTuple):
 
   Attributes:
     task: how logits become scores, and scores metrics.
-    prepare: jitted: (step, number, micro-batch) -> it normalised, and augmented.
+    prepare: jitted: (step, number, micro-batch) -> its features, and these augmented.
     init: () -> the train state before the first update.
     update: jitted, donates its state: (state, batch) -> (state, metrics).
     eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
@@ -45,8 +45,8 @@ def check(config) -> None:
   """Refuses a config before any data is read or prepared for it.
 
   Raises:
-    ConfigError: a field that `config.check` refuses, a dataset, task, metric, model, loss,
-      augmentation or optimizer that there is not, or one that does not take its fields.
+    ConfigError: a field that `config.check` refuses, a dataset, task, metric, front end, model,
+      loss, augmentation or optimizer that there is not, or one that does not take its fields.
   """
   config_lib.check(config)
   known = getattr(builders.module(config.dataset.name), 'FIELDS', ())
@@ -62,6 +62,8 @@ def check(config) -> None:
       f'{config.loss.name} with {config.task}'
     )
   check_name('config.target_scale', config.target_scale, targets_lib.SCALES)
+  front_ends.create(config)
+  averages.create(config)
   model = models.create(config.model, 1, config.dtype)
   losses.create(config.loss)
   losses.check_penalties(config.penalties, getattr(model, 'penalties', ()))
@@ -86,8 +88,14 @@ def create(
     steps_per_epoch: may be fractional.
 
   Raises:
-    ConfigError: for a model, loss, optimizer, augmentation or task that does not exist.
+    ConfigError: for a model, loss, optimizer, augmentation or task that does not exist, or crops
+      of slices.
   """
+  if config.eval_crop_frames and 'slices' in dataset.get('parameters', {}):
+    raise ConfigError(
+      'config.eval_crop_frames: expected 0 for tracks that are cut into slices, found '
+      f'{config.eval_crop_frames}'
+    )
   targets = Targets(**dataset['targets']) if config.task == 'feature_regression' else None
   task = tasks.create(config.task, targets)
   model = models.create(config.model, len(dataset['label_names']), config.dtype)
@@ -98,8 +106,8 @@ def create(
     else optax.constant_schedule(0.0)
   )
   tx = optimizers.create(config.optimizer, schedule, steps_per_epoch)
-  normalize = train_step.make_normalize(dataset['statistics'])
-  prepare = train_step.make_prepare(augment.create(config.augment), normalize, config)
+  features = train_step.make_features(front_ends.create(config), dataset['statistics'])
+  prepare = train_step.make_prepare(augment.create(config.augment), features, config)
   decide = task.decide and (lambda logits: task.decide(task.activation(logits)))
   replicated = sharding.replicated(mesh)
   jit = functools.partial(jax.jit, compiler_options=_compiler_options(2))
@@ -107,8 +115,9 @@ def create(
   def init() -> TrainState:
     time, *rest = dataset['input_shape']
     time = time or 8  # Parameters do not depend on it where it varies.
+    seen = features({'inputs': jnp.zeros((1, time, *rest)), 'lengths': jnp.array([time])})
     variables = model.init(
-      jax.random.key(config.seed), jnp.zeros((1, time, *rest)), jnp.array([time]), train=False
+      jax.random.key(config.seed), seen['inputs'], seen['lengths'], train=False
     )
     return train_state.create(variables, tx, config)
 
@@ -122,10 +131,10 @@ def create(
       out_shardings=replicated,
     ),
     eval_step=jit(
-      train_step.make_eval_step(model, loss_fn, normalize, task.activation),
+      train_step.make_eval_step(model, loss_fn, features, task.activation),
       out_shardings=replicated,
     ),
-    look=jit(train_step.make_look(model, normalize, task.activation), out_shardings=replicated),
+    look=jit(train_step.make_look(model, features, task.activation), out_shardings=replicated),
   )
 
 

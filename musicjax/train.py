@@ -28,6 +28,7 @@ from musicjax import (
   train_state,
 )
 from musicjax import workdir as workdir_lib
+from musicjax.audio import front_ends
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
 from musicjax.data import array_records, device_batches, input_pipeline
@@ -311,7 +312,8 @@ def format_metrics(values: dict[str, float]) -> str:
 def _describe_training(prepared: Prepared, rows: np.ndarray, config: ConfigDict) -> dict[str, Any]:
   """Returns what is known of the training fold alone: of inputs, and of classes or targets."""
   labels = prepared.index.labels[rows]
-  known = {'statistics': input_pipeline.input_statistics(prepared, rows, config)}
+  front_end = front_ends.create_for_records(config)
+  known = {'statistics': input_pipeline.input_statistics(prepared, rows, config, front_end)}
   if labels.dtype == bool:
     return known | {'support': labels.sum(axis=0).tolist()}
   ranges = prepared.parameters.get('ranges', {})

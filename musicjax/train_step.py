@@ -17,31 +17,40 @@ Batch = dict[str, jax.Array]
 _AUGMENT, _DROPOUT = range(2)
 
 
-def make_normalize(statistics: dict[str, Any]) -> Callable[[jax.Array], jax.Array]:
-  """Returns inputs [..., width] as stored -> (inputs - mean) / std in float32.
+def make_features(
+  front_end: Callable[[Batch], Batch], statistics: dict[str, Any]
+) -> Callable[[Batch], Batch]:
+  """Returns batch as stored -> as the model sees it: inputs [..., width] float32 (x - mean) / std.
 
-  Without statistics they become float32 alone.
+  Args:
+    front_end: of `musicjax.audio.front_ends`.
+    statistics: of what it gives; where they are empty, that is not normalised.
   """
-  if not statistics:
-    return lambda inputs: inputs.astype(jnp.float32)
-  mean, std = (jnp.asarray(statistics[k], jnp.float32) for k in ('mean', 'std'))
-  return lambda inputs: (inputs.astype(jnp.float32) - mean) / std
+
+  def features(batch):
+    batch = front_end(batch)
+    inputs = batch['inputs'].astype(jnp.float32)
+    if statistics:
+      mean, std = (jnp.asarray(statistics[k], jnp.float32) for k in ('mean', 'std'))
+      inputs = (inputs - mean) / std
+    return batch | {'inputs': inputs}
+
+  return features
 
 
 def make_prepare(
   augment: Callable[[jax.Array, Batch], Batch],
-  normalize: Callable[[jax.Array], jax.Array],
+  features: Callable[[Batch], Batch],
   config,
 ) -> Callable[[jax.Array, jax.Array, Batch], tuple[Batch, Batch]]:
-  """Returns (step, number, micro-batch) -> it normalised, and augmented as the model trains on it.
+  """Returns (step, number, micro-batch) -> its features, and these augmented for training.
 
   `step` counts the updates done, `number` the micro-batches of this one.
   """
 
   def prepare(step, number, micro):
-    ones = jnp.ones(micro['lengths'].shape)
-    normalized = {'weights': ones, **micro, 'inputs': normalize(micro['inputs'])}
-    return normalized, augment(_key(config.seed, step, number, _AUGMENT), normalized)
+    seen = features({'weights': jnp.ones(micro['lengths'].shape), **micro})
+    return seen, augment(_key(config.seed, step, number, _AUGMENT), seen)
 
   return prepare
 
@@ -158,13 +167,14 @@ def make_train_step(
 def make_eval_step(
   model: nn.Module,
   loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
-  normalize: Callable[[jax.Array], jax.Array],
+  features: Callable[[Batch], Batch],
   activation: Callable[[jax.Array], jax.Array],
 ) -> Callable[[dict[str, Any], Batch], dict[str, jax.Array]]:
   """Returns (variables, batch) -> {scores [batch, classes], loss [batch], index [batch]}."""
 
   def eval_step(variables, batch):
-    logits = model.apply(variables, normalize(batch['inputs']), batch['lengths'], train=False)
+    batch = features(batch)
+    logits = model.apply(variables, batch['inputs'], batch['lengths'], train=False)
     return {
       'scores': activation(logits),
       'loss': loss_fn(logits, batch['labels']),
@@ -176,14 +186,16 @@ def make_eval_step(
 
 def make_look(
   model: nn.Module,
-  normalize: Callable[[jax.Array], jax.Array],
+  features: Callable[[Batch], Batch],
   activation: Callable[[jax.Array], jax.Array],
 ) -> Callable[[dict[str, Any], Batch], dict[str, Any]]:
   """Returns (variables, batch) -> {scores, intermediates}, with all that the model shows."""
 
   def look(variables, batch):
-    inputs, lengths = normalize(batch['inputs']), batch['lengths']
-    outputs, shown = model.apply(variables, inputs, lengths, train=False, mutable=['intermediates'])
+    batch = features(batch)
+    outputs, shown = model.apply(
+      variables, batch['inputs'], batch['lengths'], train=False, mutable=['intermediates']
+    )
     return {'scores': activation(outputs), **shown}
 
   return look

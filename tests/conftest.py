@@ -69,6 +69,42 @@ def write_cover_folder(folder: Path, num_covers=40, size=48, seed=0) -> Path:
   return folder
 
 
+def write_freesound_folder(folder: Path, after=True, sample_rate=8000, seed=0) -> Path:
+  """Writes the layout of Freesound 2018: 30 clips of 0.3 to 3 s to train on, and 10 of a test set.
+
+  `after` it the test set has labels. Six of it were scored. The others are padding, one of them
+  without a sample, one a file without a byte, and one 30 s long.
+  """
+  rng = np.random.default_rng(seed)
+  labels = ('Bass_drum', 'Flute', 'Tearing')
+
+  def write(part, number, seconds, usage=''):
+    label, fname = labels[number % 3], f'{number:08x}.wav'
+    time = np.arange(int(sample_rate * seconds)) / sample_rate
+    tone = np.sin(2 * np.pi * time * {'Bass_drum': 100, 'Flute': 1500, 'Tearing': 0}[label])
+    audio = 0.3 * tone + rng.normal(0, 0.2 if label == 'Tearing' else 0.01, len(time))
+    (folder / part).mkdir(parents=True, exist_ok=True)
+    soundfile.write(folder / part / fname, audio.clip(-1, 1), sample_rate, subtype='PCM_16')
+    return {'fname': fname, 'label': 'None' if usage == 'Ignored' else label}
+
+  train = pd.DataFrame(write('audio_train', n, rng.uniform(0.3, 3.0)) for n in range(30))
+  train['manually_verified'] = np.arange(30) % 2
+  usages = ['Public', 'Private', 'Private'] * 2 + ['Ignored'] * 4
+  seconds = [*rng.uniform(0.3, 2.0, 7), 0.0, 0.5, 30.0]
+  test = pd.DataFrame(
+    write('audio_test', 30 + n, s, u) for n, (s, u) in enumerate(zip(seconds, usages, strict=True))
+  )
+  (folder / 'audio_test' / test['fname'][8]).write_bytes(b'')
+  test['usage'], test['freesound_id'], test['license'] = usages, range(10), 'Attribution'
+  if after:
+    train['freesound_id'], train['license'] = range(30), 'Creative Commons 0'
+    test.to_csv(folder / 'test_post_competition.csv', index=False)
+  train.to_csv(folder / f'train{"_post_competition" * after}.csv', index=False)
+  shuffled = test.sample(frac=1, random_state=seed).assign(label='Laughter Hi-Hat Flute')
+  shuffled[['fname', 'label']].to_csv(folder / 'sample_submission.csv', index=False)
+  return folder
+
+
 def make_config(folder: Path, prepared: Path, **fields):
   """Returns the tiny Yandex config on a folder, with dotted fields overridden."""
   config = yandex.get_config('test')

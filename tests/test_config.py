@@ -1,3 +1,4 @@
+import dataclasses
 import importlib
 import inspect
 import json
@@ -10,7 +11,7 @@ from ml_collections import ConfigDict
 
 from musicjax import config as config_lib
 from musicjax import system
-from musicjax.audio import augment
+from musicjax.audio import augment, front_ends
 from musicjax.errors import ConfigError
 from musicjax.fields import flatten, unknown_field
 
@@ -56,6 +57,17 @@ def test_every_field_of_an_augmentation_has_a_range_of_its_own():
   ]
   assert 'augment.gain.max_db' in fields
   assert [f for f in fields if config_lib.pattern_of(f) == 'augment.*.*'] == []
+
+
+def test_every_field_of_a_front_end_has_a_range_of_its_own():
+  fields = {
+    f'front_end.{field.name}'
+    for kind in front_ends.FRONT_ENDS.values()
+    for field in dataclasses.fields(kind)
+    if field.name != 'sample_rate'
+  }
+  assert 'front_end.time_constant' in fields
+  assert [f for f in fields if config_lib.pattern_of(f) == '*'] == []
 
 
 REFUSED = [

@@ -20,8 +20,13 @@ SIZES = {
   'audio': ((173, 128), 10),
   'images': ((128, 128), 10),
   'covers': ((128, 128, 3), 8),
+  'waveforms': ((None,), 41),
 }
-WRITERS = {'audio': write_audio_folder, 'covers': write_cover_folder}
+WRITERS = {
+  'audio': write_audio_folder,
+  'covers': write_cover_folder,
+  'waveforms': write_audio_folder,
+}
 
 
 def describe_dataset(input_shape, num_classes):
@@ -58,13 +63,12 @@ def test_the_test_variant_trains_two_steps_and_reports(name, tmp_path):
 def test_the_full_size_fits_together(name, variant, dtype):
   config = importlib.import_module(f'configs.{name}').get_config(variant)
   config.dtype = dtype
-  input_shape, classes = SIZES[config.dataset.name]
-  dataset = describe_dataset(input_shape, classes)
+  (time, *width), classes = SIZES[config.dataset.name]
+  dataset = describe_dataset((time, *width), classes)
   parts = system.create(config, dataset, sharding.make_mesh(), steps=1000, steps_per_epoch=100)
   state = jax.eval_shape(parts.init)
   micro = config.batch_size // config.accumulate
-  time, *rest = input_shape
-  shapes = {'inputs': (time or 20, *rest), 'lengths': (), 'labels': (classes,), 'index': ()}
+  shapes = {'inputs': (time or 20, *width), 'lengths': (), 'labels': (classes,), 'index': ()}
   batch = {
     key: jax.ShapeDtypeStruct(
       (config.accumulate, micro, *shape), 'int32' if key in ('lengths', 'index') else 'float32'

@@ -68,8 +68,8 @@ def make_step(config, model, augmentation=unchanged, statistics=None, variables=
   """Returns the state before the first update, and the jitted update."""
   schedule = optimizers.create_schedule(config.optimizer, 10, steps_per_epoch=2)
   tx = optimizers.create(config.optimizer, schedule)
-  normalize = train_step.make_normalize(statistics or {})
-  prepare = train_step.make_prepare(augmentation, normalize, config)
+  features = train_step.make_features(lambda batch: batch, statistics or {})
+  prepare = train_step.make_prepare(augmentation, features, config)
   update = train_step.make_train_step(
     model, losses.create(config.loss), prepare, lambda logits: logits >= 0, tx, schedule, config
   )
@@ -392,7 +392,9 @@ def test_prepared_inputs_are_those_the_model_trains_on():
   variables = model.init(jax.random.key(0), batch['inputs'][0], batch['lengths'][0], train=False)
   state, update = make_step(config, model, augmentation, statistics, variables)
   state, _ = update(state, batch)
-  prepare = train_step.make_prepare(augmentation, train_step.make_normalize(statistics), config)
+  prepare = train_step.make_prepare(
+    augmentation, train_step.make_features(lambda batch: batch, statistics), config
+  )
   micro = {name: array[1] for name, array in batch.items()}
   for step in (0, 1):
     before, after = jax.jit(prepare)(np.int32(step), np.int32(1), micro)

@@ -2,7 +2,8 @@
 
   python experiments/benchmarks/train_step_worker.py NETWORK SUBJECT FOLDER
 
-Reads FOLDER/batch.npz (inputs [batch, time, ...], labels [batch, classes]). `musicjax` writes
+Reads FOLDER/batch.npz (inputs [batch, time, ...], labels [batch, classes], and what an input of
+waveforms is normalised by: mean, std). `musicjax` writes
 weights.npz, under PyTorch's names, and the others begin with these. Each prints a JSON object:
 `losses` of the first three steps without dropout or noise and, of `torch`, the `flops` of a step.
 Then, for every line that it reads, `train` or `inference`, the seconds of a step, with both.
@@ -29,14 +30,17 @@ def with_jax(network, batch, folder):
   from musicjax import sharding, system
   from musicjax.models import attention_vae
 
-  config = importlib.import_module(f'configs.{network}').get_config('baseline')
+  name, ours, _ = network.partition('_ours')
+  config = importlib.import_module(f'configs.{name}').get_config('' if ours else 'baseline')
   config.augment, config.normalize, config.accumulate = {}, 'none', 1
-  config.optimizer.schedule = 'constant'
+  config.optimizer.schedule, config.optimizer.warmup_steps = 'constant', 0
+  if ours:
+    config.ema_decay, config.optimizer.weight_decay = 0.0, 0.0
   classes = batch['labels'].shape[1]
   dataset = {
     'label_names': range(classes),
     'input_shape': batch['inputs'].shape[1:],
-    'statistics': {},
+    'statistics': {name: batch.pop(name) for name in ('mean', 'std') if name in batch},
     'support': [1] * classes,
     'targets': {  # Of a regression; of classes nobody asks for them.
       'scale': 'natural',
@@ -47,7 +51,8 @@ def with_jax(network, batch, folder):
   }
   mesh = sharding.make_mesh()
   size, frames = batch['inputs'].shape[:2]
-  host = {**batch, 'lengths': np.full(size, frames, np.int32)}
+  host = {name: batch[name] for name in ('inputs', 'labels')}
+  host['lengths'] = np.full(size, frames, np.int32)
   for_training = sharding.to_global(mesh, {name: x[None] for name, x in host.items()}, 1)
   for_evaluation = sharding.to_global(mesh, host | {'index': np.arange(size)}, 0)
   draw_noise = attention_vae.draw_noise

@@ -49,6 +49,27 @@ def random_crop(key: jax.Array, batch: Batch, *, frames: int) -> Batch:
   return batch | {'inputs': cut(inputs, start), 'lengths': jnp.minimum(lengths, frames)}
 
 
+def random_length(key: jax.Array, batch: Batch, *, min_share: float) -> Batch:
+  """Takes a span of each example's valid frames, of random length.
+
+  The length is uniform in `min_share..1` of the example's own, the start uniform where it fits.
+  The shape stays: what is left over becomes padding, of zeros.
+
+  Args:
+    key: random key.
+    batch: the micro-batch; see the module.
+    min_share: of its frames that an example keeps at least; at least one frame is kept.
+  """
+  share_key, start_key = jax.random.split(key)
+  inputs, lengths = batch['inputs'], batch['lengths']
+  share = jax.random.uniform(share_key, lengths.shape, minval=min_share, maxval=1.0)
+  kept = jnp.clip(jnp.round(share * lengths).astype(lengths.dtype), 1, lengths)
+  start = jax.random.randint(start_key, lengths.shape, 0, lengths - kept + 1, lengths.dtype)
+  at = jnp.minimum(jnp.arange(inputs.shape[1]) + start[:, None], inputs.shape[1] - 1)
+  spans = jax.vmap(lambda x, at: x[at])(inputs, at)
+  return batch | {'inputs': jnp.where(_frames(batch, 0, kept), spans, 0.0), 'lengths': kept}
+
+
 def time_shift(
   key: jax.Array, batch: Batch, *, max_share: float, wrap: bool = True, probability: float = 1.0
 ) -> Batch:
@@ -290,6 +311,7 @@ AUGMENTS = {
   augment.__name__: augment
   for augment in (
     random_crop,
+    random_length,
     time_shift,
     gain,
     mixup,

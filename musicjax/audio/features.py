@@ -1,4 +1,4 @@
-"""The one audio front end in JAX, float32: STFT, power, mel bands, decibels and PCEN.
+"""The one audio front end in JAX, float32: STFT, power, phase, mel bands, decibels and PCEN.
 
 The same code runs when a dataset is prepared, inside the jitted step of models that take raw audio,
 and in prediction, so that stored and computed features cannot drift apart. Float32 throughout,
@@ -58,10 +58,11 @@ class Stft:
     if self.window not in WINDOWS:
       raise ConfigError(f'Stft.window: expected {" or ".join(WINDOWS)}, found {self.window!r}')
 
-  def num_frames(self, samples: int) -> int:
+  def num_frames(self, samples: int | jax.Array) -> int | jax.Array:
     """Frames of a clip of so many samples; 0 if it is shorter than a frame and not centred."""
     padded = samples + 2 * (self.n_fft // 2) * self.center
-    return max(0, 1 + (padded - self.n_fft) // self.hop_length)
+    frames = 1 + (padded - self.n_fft) // self.hop_length
+    return frames * (frames > 0)
 
   @functools.partial(jax.jit, static_argnums=0)
   def __call__(self, audio: jax.Array) -> jax.Array:
@@ -80,11 +81,8 @@ class Stft:
 
   def _padded_window(self) -> np.ndarray:
     length = self.win_length or self.n_fft
-    # Periodic: one period of the cosine is `length` samples, not one less.
-    angle = 2 * np.pi * np.arange(length) / length
-    terms = [(-1) ** k * a * np.cos(k * angle) for k, a in enumerate(WINDOWS[self.window])]
     before = (self.n_fft - length) // 2
-    return np.pad(sum(terms), (before, self.n_fft - length - before)).astype(np.float32)
+    return np.pad(_window(self.window, length), (before, self.n_fft - length - before))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +148,7 @@ class Mel:
       norm='slaney' if self.mel_scale == 'slaney' else None,
     ).T
 
-  def num_frames(self, samples: int) -> int:
+  def num_frames(self, samples: int | jax.Array) -> int | jax.Array:
     """Frames of a clip of so many samples; 0 if it is shorter than a frame and not centred."""
     return self.stft.num_frames(samples)
 
@@ -240,6 +238,44 @@ class PcenMel(Mel):
     mel = self.scale * self.bands(amplitude(self.stft.transform_clip(audio)))
     seconds = self.hop_length / self.sample_rate
     return pcen(mel, seconds, self.gain, self.bias, self.exponent, self.time_constant, self.eps)
+
+
+@dataclasses.dataclass(frozen=True)
+class AmplitudePhase:
+  """Amplitude and phase of an STFT as TensorFlow takes it: channels `log1p |S|` and `angle / pi`.
+
+  Frames are `win_length` samples under a periodic Hann window, with zeros behind them up to n_fft,
+  and not centred. A clip shorter than a frame is one frame, with zeros behind it.
+
+  Attributes:
+    n_fft: samples that are transformed.
+    win_length: samples in a frame, at most n_fft.
+    hop_length: samples between frames.
+  """
+
+  n_fft: int
+  win_length: int
+  hop_length: int
+
+  def __post_init__(self):
+    _ = Stft(self.n_fft, self.hop_length, self.win_length)  # Checks the fields.
+
+  def num_frames(self, samples: int | jax.Array) -> int | jax.Array:
+    """Frames of a clip of so many samples, at least 1."""
+    frames = 1 + (samples - self.win_length) // self.hop_length
+    return frames * (frames > 0) + (frames <= 0)
+
+  @functools.partial(jax.jit, static_argnums=0)
+  def __call__(self, audio: jax.Array) -> jax.Array:
+    """[batch, samples] -> [batch, frames, 1 + n_fft // 2, 2] float32."""
+    return _each_clip(self.transform_clip, audio)
+
+  def transform_clip(self, audio: jax.Array) -> jax.Array:
+    """As a call, for one clip: [samples] float32 -> [frames, 1 + n_fft // 2, 2]."""
+    audio = jnp.pad(audio, (0, max(0, self.win_length - len(audio))))
+    frames = frame(audio, self.win_length, self.hop_length) * _window('hann', self.win_length)
+    spectrum = jnp.fft.rfft(frames, self.n_fft)
+    return jnp.stack([jnp.log1p(amplitude(spectrum)), phase(spectrum) / jnp.pi], axis=-1)
 
 
 def frame(audio: jax.Array, frame_length: int, hop_length: int) -> jax.Array:
@@ -332,11 +368,19 @@ def _smooth(spectrum: jax.Array, rate: float) -> jax.Array:
   return decays + values
 
 
+def _window(name: str, length: int) -> np.ndarray:
+  """[length] float32, periodic: one period of the cosine is `length` samples, not one less."""
+  angle = 2 * np.pi * np.arange(length) / length
+  terms = [(-1) ** k * a * np.cos(k * angle) for k, a in enumerate(WINDOWS[name])]
+  return sum(terms).astype(np.float32)
+
+
 def _each_clip(function: Callable[[jax.Array], jax.Array], audio: jax.Array) -> jax.Array:
   """Applies a function of one clip to [batch, samples] of any float type."""
   audio = jnp.asarray(audio, jnp.float32)
-  # On CPU the frames of one clip stay in the cache, and their memory is used again.
-  if jax.default_backend() == 'cpu':
+  # On CPU the frames of one clip stay in the cache, and their memory is used again. A loop over
+  # clips that other devices hold would move them all.
+  if jax.default_backend() == 'cpu' and jax.device_count() == 1:
     return jax.lax.map(function, audio)
   return jax.vmap(function)(audio)
 

@@ -21,11 +21,16 @@ _MIN_RATE, _MAX_RATE = 1_000, 768_000
 # Floats may hold the integers of another format; the power of more overflows. What was coded is
 # near full scale: damaged MP3 frames are not.
 _MAX_FLOAT, _MAX_CODED = 2.0**31, 8.0
+_TRIM_FRAME, _TRIM_HOP = 2048, 512
 _BLOCK_SAMPLES = 1 << 17  # Read at once, of all channels.
 # Says libsndfile of a WAV file whose samples are fewer than the header tells.
 _CUT = re.compile(r'^data : (\d+) \(should be', re.MULTILINE)
 _UNKNOWN_FRAMES = 2**63 - 1  # Says libsndfile of a stream.
 _UNKNOWN_BYTES = 0x7FFF0000  # From here on a header means that its writer could not know.
+
+
+class EmptyError(DataError):
+  """A sound file without a sample."""
 
 
 class _Forward(soundfile.SoundFile):
@@ -69,12 +74,16 @@ def blocks(
     [samples] float32; together they are the track, at least one sample, full scale is 1.
 
   Raises:
-    DataError: the file is missing, empty, cut off, damaged as far as its format can tell, or holds
-      NaN or samples beyond all measure.
+    EmptyError: the file is empty, or has no samples.
+    DataError: the file is missing, cut off, damaged as far as its format can tell, or holds NaN or
+      samples beyond all measure.
   """
   try:
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
       raise DataError(f'{path}: expected an audio file, found a folder or device')
+    if not status.st_size:
+      raise EmptyError(f'{path}: expected audio, found an empty file')
     containers.check(path)
     with _Forward(os.fsencode(path)) as file:  # It takes no name that is not UTF-8.
       rate = file.samplerate
@@ -107,6 +116,21 @@ def to_mono(audio: np.ndarray, channels: str = 'average') -> np.ndarray:
     return np.ascontiguousarray(audio[:, 0], np.float32)
   # A product is faster than a mean over short rows.
   return audio @ np.full(audio.shape[1], 1 / audio.shape[1], np.float32)
+
+
+def trim_silence(audio: np.ndarray, top_db: float) -> np.ndarray:
+  """Cuts silence off both ends of [samples], as `librosa.effects.trim`: at least a sample is left.
+
+  Args:
+    audio: [samples], at least one.
+    top_db: frames of 2,048 samples, every 512, are silent where their power is so many dB below
+      that of the loudest one.
+  """
+  total = np.cumsum(np.pad(np.square(audio, dtype=np.float64), (_TRIM_FRAME // 2 + 1, _TRIM_FRAME)))
+  starts = np.arange(0, len(audio) + 1, _TRIM_HOP)
+  power = np.maximum((total[starts + _TRIM_FRAME] - total[starts]) / _TRIM_FRAME, 1e-10)
+  heard = np.flatnonzero(10 * np.log10(power / power.max()) > -top_db)
+  return audio[heard[0] * _TRIM_HOP : (heard[-1] + 1) * _TRIM_HOP]
 
 
 def _read_mono(
@@ -142,7 +166,7 @@ def _read_mono(
   if read < promised and file.frames != _UNKNOWN_FRAMES:
     raise DataError(f'{path}: expected {promised} samples, found {read}; it is cut off')
   if not read:
-    raise DataError(f'{path}: expected audio, found no samples')
+    raise EmptyError(f'{path}: expected audio, found no samples')
   if md5 and md5.digest() != expected_md5:
     raise DataError(f'{path}: expected the samples that its FLAC header tells of, found others')
 

@@ -1,4 +1,4 @@
-"""Tracks cut into slices of one length, on the host, as a stream: files of any length."""
+"""Tracks cut into pieces of one length, on the host; as a stream, for files of any length."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -6,6 +6,18 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from musicjax.errors import ConfigError, DataError
+
+
+def cover(length: int, size: int) -> np.ndarray:
+  """[spans] int64, the starts of spans of `size` that cover `length` evenly.
+
+  Neighbours overlap by half or more, and every span is full. One covers what is not longer than it,
+  and all, where `size` is 0.
+  """
+  if not size or length <= size:
+    return np.zeros(1, np.int64)
+  gaps = -(-(length - size) // max(1, size // 2))
+  return np.arange(gaps + 1) * (length - size) // gaps
 
 
 @dataclasses.dataclass(frozen=True)

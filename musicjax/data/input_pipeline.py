@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from musicjax.audio.slices import cover
 from musicjax.data import array_records, records, splits
 from musicjax.data.prepared import Index, Prepared
 from musicjax.errors import ConfigError
@@ -122,19 +123,27 @@ def train_plan(index: Index, rows: np.ndarray, config) -> Plan:
 def eval_plan(index: Index, rows: np.ndarray, config) -> tuple[Plan, int]:
   """Returns (step -> `StepPlan` in [batch] shape, number of steps): every row exactly once.
 
-  Rows are read in order of length, so that little is padded; the last batch is filled up with -1.
+  With `eval_crop_frames`, a row is there as many times as it has spans of that length.
+  They are read in order of length, so that little is padded; the last batch is filled up with -1.
   """
-  rows = rows[np.argsort(index.lengths[rows], kind='stable')]
-  buckets = bucket_bounds(config.buckets, index.lengths[rows].max())
+  size = config.eval_crop_frames
+  spans = [cover(length, size) for length in index.lengths[rows].tolist()]
+  rows, starts = np.repeat(rows, list(map(len, spans))), np.concatenate(spans)
+  lengths = np.minimum(index.lengths[rows], size) if size else index.lengths[rows]
+  buckets = bucket_bounds(config.buckets, lengths.max())
+  order = np.argsort(lengths, kind='stable')
   steps = -(-len(rows) // config.eval_batch_size)
-  padded = np.full(steps * config.eval_batch_size, -1)
-  padded[: len(rows)] = rows
-  batches = padded.reshape(steps, config.eval_batch_size)
+
+  def batches(values, fill):
+    padded = np.full(steps * config.eval_batch_size, fill)
+    padded[: len(order)] = values[order]
+    return padded.reshape(steps, config.eval_batch_size)
+
+  rows, starts, lengths = batches(rows, -1), batches(starts, 0), batches(lengths, 1)
 
   def plan(step: int) -> StepPlan:
-    lengths = np.where(batches[step] >= 0, index.lengths[batches[step]], 1)
-    time = int(buckets[np.searchsorted(buckets, lengths.max())])
-    return StepPlan(batches[step], np.zeros_like(lengths), lengths, time)
+    time = int(buckets[np.searchsorted(buckets, lengths[step].max())])
+    return StepPlan(rows[step], starts[step], lengths[step], time)
 
   return plan, steps
 
@@ -247,10 +256,21 @@ def plain_batch(prepared: Prepared, plan: StepPlan) -> Batch:
   }
 
 
-def input_statistics(prepared: Prepared, rows: np.ndarray, config) -> dict[str, list[float]]:
+def input_statistics(
+  prepared: Prepared,
+  rows: np.ndarray,
+  config,
+  front_end: Callable[[np.ndarray], np.ndarray] = lambda inputs: inputs,
+) -> dict[str, list[float]]:
   """Returns {mean, std}, a number a feature, over frames of training examples; {} if not asked for.
 
   At most 2,000 examples are read, chosen by the seed. A feature that does not vary has std 1.
+
+  Args:
+    prepared: the dataset.
+    rows: of its index: the training examples.
+    config: of the run.
+    front_end: a stored example -> its frames.
   """
   if config.normalize == 'none':
     return {}
@@ -259,7 +279,8 @@ def input_statistics(prepared: Prepared, rows: np.ndarray, config) -> dict[str, 
   count, total, squares, pivot = 0, 0.0, 0.0, None
   for row in rows:
     record = prepared.records[prepared.index.positions[row]]
-    frames = features.deserialize_example_np(record)['inputs'].astype(np.float64)
+    stored = features.deserialize_example_np(record)['inputs']
+    frames = front_end(stored).astype(np.float64)
     # Sums about a value of the data: about 0 they would cancel, and a constant seem to vary.
     pivot = frames[0] if pivot is None else pivot
     count += len(frames)

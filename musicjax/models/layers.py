@@ -57,11 +57,13 @@ class BatchNorm(nn.Module):
     momentum: weight of the new batch in the running averages.
     epsilon: added to the variance.
     dtype: of the output; statistics are float32 whatever it is.
+    use_scale: multiply by a learned factor a feature.
   """
 
   momentum: float = 0.1
   epsilon: float = 1e-5
   dtype: Any = jnp.float32
+  use_scale: bool = True
 
   @nn.compact
   def __call__(
@@ -79,7 +81,7 @@ class BatchNorm(nn.Module):
       ConfigError: in training, where a single value a feature has no variance.
     """
     features = x.shape[-1]
-    scale = self.param('scale', nn.initializers.ones, (features,))
+    scale = self.param('scale', nn.initializers.ones, (features,)) if self.use_scale else 1.0
     bias = self.param('bias', nn.initializers.zeros, (features,))
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (features,))
     running_var = self.variable('batch_stats', 'var', jnp.ones, (features,))

@@ -1,3 +1,4 @@
+import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -80,3 +81,33 @@ def test_coded_samples_far_beyond_full_scale_are_refused(tmp_path):
   soundfile.write(tmp_path / 'loud.ogg', loud, 16000)
   with pytest.raises(DataError, match=r'loud\.ogg: expected samples of up to 8, found'):
     io.load(tmp_path / 'loud.ogg', 16000)
+
+
+@pytest.mark.parametrize('samples', [1, 300, 2048, 20000])
+def test_silence_is_trimmed_as_by_librosa(samples):
+  rng = np.random.default_rng(samples)
+  for before, after, level in ((0, 0, 1.0), (5000, 9000, 1.0), (3000, 0, 1e-4), (700, 4321, 0.0)):
+    sound = level * rng.normal(size=samples)
+    audio = np.concatenate([np.zeros(before), sound, np.zeros(after)]).astype(np.float32)
+    audio += 1e-6 * rng.normal(size=len(audio)).astype(np.float32)
+    for top_db in (20.0, 60.0):
+      expected, _ = librosa.effects.trim(audio, top_db=top_db)
+      trimmed = io.trim_silence(audio, top_db)
+      assert len(trimmed) >= 1
+      np.testing.assert_array_equal(trimmed, expected)
+
+
+def test_silence_alone_is_kept():
+  np.testing.assert_array_equal(io.trim_silence(np.zeros(5000, np.float32), 60.0), np.zeros(5000))
+
+
+def test_a_file_without_samples_is_told_from_a_damaged_one(tmp_path):
+  soundfile.write(tmp_path / 'header.wav', np.zeros(0), 44100, subtype='PCM_16')
+  (tmp_path / 'nothing.wav').write_bytes(b'')
+  (tmp_path / 'damaged.wav').write_bytes(b'RIFF')
+  for name, found in (('header', 'no samples'), ('nothing', 'an empty file')):
+    with pytest.raises(io.EmptyError, match=found):
+      io.load(tmp_path / f'{name}.wav', 44100)
+  with pytest.raises(DataError) as raised:
+    io.load(tmp_path / 'damaged.wav', 44100)
+  assert not isinstance(raised.value, io.EmptyError)

@@ -7,7 +7,7 @@ import soundfile
 import soxr
 
 from musicjax.audio import io
-from musicjax.audio.slices import Slices
+from musicjax.audio.slices import Slices, cover
 from musicjax.errors import ConfigError, DataError
 
 # 8 samples a slice, 4 a hop.
@@ -155,3 +155,18 @@ def test_empty_tracks_have_no_slices():
 def test_wrong_settings_are_named(field, value):
   with pytest.raises(ConfigError, match=f'Slices.{field}'):
     Slices(**RULE | {field: value})
+
+
+@pytest.mark.parametrize('size', [1, 2, 7, 1000])
+def test_spans_cover_a_length_evenly_and_overlap_by_half(size):
+  for length in (1, size, size + 1, 2 * size, 3 * size + 1, 5000):
+    starts = cover(length, size)
+    if length <= size:
+      assert starts.tolist() == [0]
+      continue
+    assert (starts[0], starts[-1] + size) == (0, length)
+    steps = np.diff(starts)
+    assert steps.min() >= 1
+    assert steps.max() <= max(1, size // 2)
+    assert np.ptp(steps) <= 1
+  assert cover(5000, 0).tolist() == [0]

@@ -37,7 +37,7 @@ def test_accepts_a_right_submission(tmp_path):
 
 def test_accepts_what_the_package_writes(tmp_path):
   scores = np.random.default_rng(0).random((2, 256)) ** 20
-  _, text = yandex.format_submission(['7', '03'], scores)
+  _, text = yandex.format_submission(['7', '03'], scores, ['a', 'b'])
   assert check(tmp_path, text, tags=256).returncode == 0
 
 

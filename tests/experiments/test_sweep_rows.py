@@ -13,6 +13,7 @@ from musicjax.fields import flatten
 SWEEPS = {
   'yandex': ('emotify_ours_lr', 'emotify_baseline_lr', 'emotify_faults', 'emotify_search'),
   'spectrogram_cnn': ('ablation',),
+  'freesound': ('ablation',),
 }
 
 

@@ -5,11 +5,12 @@
   python tests/golden/make_golden.py --check  # makes them again; exit code 1 if they differ
 
 The references are the published networks with PyTorch's own layers: the Yandex one, plus a padding
-mask, the SpectrogramCNN of Music-Predictor with its attention variant, and the attention VAE of
-PRESSED/PLAY, also with attention over all places. They are
-computed in float64 and stored in float32: the arrays are then true to float32's last digits on
-every machine, and an error found against them is that of the implementation under test. Weights
-and inputs are rounded to float32 before use. Sizes are the smallest that tell every axis apart.
+mask, the SpectrogramCNN of Music-Predictor with its attention variant, the network of Freesound
+2018 with its front end, and the attention VAE of PRESSED/PLAY, also with attention over all places.
+They are computed in float64 and stored in float32: the arrays are then true to float32's last
+digits on every machine, and an error found against them is that of the implementation under test.
+Weights and inputs are rounded to float32 before use. Sizes are the smallest that tell every axis
+apart.
 """
 
 import argparse
@@ -153,6 +154,46 @@ class CoverNetwork(nn.Module):
     return stages | {'outputs': self.outputs(code)}
 
 
+class AmplitudePhaseNetwork(nn.Module):
+  """The published Freesound network on waveforms [batch, samples]; dropout off.
+
+  TensorFlow's BatchNorm without a scale is PyTorch's without parameters, and a bias behind it.
+  """
+
+  def __init__(self):
+    super().__init__()
+    pairs = list(itertools.pairwise((2, *CHANNELS)))
+    self.conv = nn.ModuleList(
+      nn.Conv2d(before, width, (11, 3), padding=(5, 1), bias=False) for before, width in pairs
+    )
+    self.norm = nn.ModuleList(
+      nn.BatchNorm2d(width, eps=1e-3, momentum=0.001, affine=False) for _, width in pairs
+    )
+    for norm in self.norm:
+      norm.bias = nn.Parameter(torch.zeros(norm.num_features))
+    self.logits = nn.Linear(CHANNELS[-1], CLASSES)
+
+  def forward(self, audio):
+    frames = audio.unfold(1, 400, 160) * torch.hann_window(400, dtype=audio.dtype)
+    spectrum = torch.fft.rfft(frames, 512).transpose(1, 2)
+    # Of silence, the FFT gives zeros of either sign, whose angles are 0 and pi.
+    angle = torch.where(spectrum.abs() > 0, spectrum.angle(), 0.0)
+    x = torch.stack([torch.log1p(spectrum.abs()), angle / torch.pi], 1)
+    for conv, norm in zip(self.conv, self.norm, strict=True):
+      normed = F.batch_norm(
+        conv(x),
+        norm.running_mean,
+        norm.running_var,
+        None,
+        norm.bias,
+        norm.training,
+        norm.momentum,
+        norm.eps,
+      )
+      x = F.max_pool2d(F.relu(normed), 2)
+    return self.logits(x.mean((2, 3)))
+
+
 def rounded(array):
   return torch.from_numpy(np.asarray(array, np.float32).astype(np.float64))
 
@@ -278,6 +319,29 @@ def make_attention_vae(rng, attention, size=(16, 24)):
   return arrays | prefixed('grad', {name: p.grad for name, p in network.named_parameters()})
 
 
+def make_amplitude_phase(rng, samples=2000, lengths=(1900, 4000, 2717)):
+  """Logits of recordings one by one; of crops logits, loss, gradients and statistics after it."""
+  network = make_network(rng, AmplitudePhaseNetwork)
+  # 16-bit integers, a clip with silence in it; of noise no phase depends on rounding.
+  stored = np.round(3000 * rng.normal(size=(4, max(lengths)))).astype(np.int32)
+  stored[1, 500:1400] = 0
+  audio = torch.from_numpy(stored).double() / 32767
+  labels = F.one_hot(torch.tensor([1, 3, 3, 7]), CLASSES).double()
+  arrays = {'inputs': torch.from_numpy(stored), 'lengths': torch.tensor(lengths), 'labels': labels}
+  arrays['samples'] = torch.tensor(samples)
+  arrays |= prefixed('state', network.state_dict())
+  network.eval()
+  with torch.no_grad():
+    logits = [network(clip[None, :length]) for clip, length in zip(audio, lengths, strict=False)]
+    arrays['eval/logits'] = torch.cat(logits)
+  logits = network.train()(audio[:, :samples])
+  loss = F.cross_entropy(logits, labels)
+  loss.backward()
+  arrays |= {'train/logits': logits, 'train/loss': loss}
+  arrays |= prefixed('grad', {name: p.grad for name, p in network.named_parameters()})
+  return arrays | prefixed('after', dict(network.named_buffers()))
+
+
 def asymmetric(logits, labels, gamma_neg, gamma_pos, clip):
   """Ridnik et al. 2021 for hard labels, term by term as in the paper."""
   p = torch.sigmoid(logits)
@@ -351,6 +415,7 @@ def write(folder):
     ),
     ('attention_vae', functools.partial(make_attention_vae, attention='column')),
     ('attention_vae_image', functools.partial(make_attention_vae, attention='image')),
+    ('amplitude_phase_cnn', make_amplitude_phase),
     ('losses', make_losses),
   ):
     arrays = make(np.random.default_rng(0))

@@ -53,7 +53,7 @@ def flax_path(path):
       return [f'encoder_{layer}', part]
     case ['branches', branch, conv]:
       return [f'branch_{branch}_conv_{conv}']
-    case ['head' | 'head_norm', i]:
+    case ['head' | 'head_norm' | 'conv' | 'norm', i]:
       return [f'{path[0]}_{i}']
     case ['block', block, part]:
       return [f'block_{block}_{part}']

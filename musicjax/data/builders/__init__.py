@@ -6,7 +6,7 @@ one of the module's `EXTENSIONS`. A sliced dataset says in `parameters['slices']
 
 A dataset with fields of its own in `config.dataset` names them in `FIELDS`; they must be given.
 A dataset with a submission format of its own also has `submission_inputs(data_dir)` and
-`format_submission(names, scores)`.
+`format_submission(names, scores, label_names)`.
 """
 
 import importlib

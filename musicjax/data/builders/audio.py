@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 
 from musicjax.audio import io
 from musicjax.audio.features import LogMel, scaled_log_mel
+from musicjax.audio.front_ends import OFFSET_DB, SCALE_DB
 from musicjax.audio.slices import Slices
 from musicjax.data import listing
 from musicjax.data.source import Source, check_name, manifest
@@ -35,8 +36,6 @@ FIELDS = (
   'sample_rate', 'channels', 'seconds', 'hop_seconds', 'n_fft', 'hop_length', 'n_mels',
   'mel_scale', *listing.FIELDS,
 )  # fmt: skip  # of `config.dataset`
-# Inputs are (dB + offset) / scale: 0 is what the front end takes for silence, and music below 1.
-_OFFSET_DB, _SCALE_DB = 100.0, 150.0
 # Slices through the front end at once: one shape, which compiles once. On CPU it takes one after
 # the other anyway, and what fills up the last batch is lost time.
 _SLICES = 8
@@ -63,8 +62,8 @@ def load(config: ConfigDict) -> Source:
     'slices': dataclasses.asdict(rule),
     'channels': fields.channels,
     'front_end': dataclasses.asdict(front_end),
-    'offset_db': _OFFSET_DB,
-    'scale_db': _SCALE_DB,
+    'offset_db': OFFSET_DB,
+    'scale_db': SCALE_DB,
   }
   return Source(
     name='audio',

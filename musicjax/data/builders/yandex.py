@@ -81,13 +81,17 @@ def submission_inputs(data_dir: Path) -> list[tuple[str, Path]]:
   return [(track, data_dir / 'track_embeddings' / f'{track}.npy') for (track,) in rows]
 
 
-def format_submission(tracks: Sequence[str], scores: np.ndarray) -> tuple[str, str]:
+def format_submission(
+  tracks: Sequence[str], scores: np.ndarray, label_names: Sequence[str]
+) -> tuple[str, str]:
   """Returns file name and text: `track,prediction`, a track's probabilities joined by commas.
 
   Args:
     tracks: [n] names, in the order of the rows.
     scores: [n, tags] probabilities.
+    label_names: which the format does not have.
   """
+  del label_names
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow(['track', 'prediction'])
