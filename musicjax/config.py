@@ -188,6 +188,7 @@ _CHECKS = {
   'model.*_frames': _POSITIVE,
   'model.pool': _POSITIVE,
   'model.channels': _SIZES,
+  'model.pooling': _tuple_of(_NAME, 'a tuple of names', bool),
   'model.attention': _FLAG,
   'model.standardize': _FLAG,
   'model.masked': _FLAG,
