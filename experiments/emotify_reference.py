@@ -8,6 +8,7 @@ Takes some 10 s on two cores.
   python experiments/emotify_reference.py DIR
 """
 
+import itertools
 import sys
 
 import numpy as np
@@ -60,10 +61,9 @@ def describe(frames: np.ndarray, rate: float) -> np.ndarray:
   moments = [f(x, axis=0) for x in (cepstrum, np.diff(cepstrum, axis=0)) for f in (np.mean, np.std)]
   power = np.abs(np.fft.rfft(cepstrum - cepstrum.mean(axis=0), axis=0)) ** 2
   frequency = np.fft.rfftfreq(len(cepstrum), 1 / rate)
-  edges = zip(_MODULATION, _MODULATION[1:], strict=False)
   modulation = [
     np.log(power[(frequency >= low) & (frequency < high)].mean(axis=0) + 1e-7)
-    for low, high in edges
+    for low, high in itertools.pairwise(_MODULATION)
   ]
   return np.concatenate([*moments, *modulation])
 
