@@ -214,6 +214,7 @@ _CHECKS = {
   'model.*_frames': _POSITIVE,
   'model.pool': _POSITIVE,
   'model.channels': _SIZES,
+  'model.pooling': _tuple_of(_NAME, 'a tuple of names', bool),
   'model.attention': (lambda v: isinstance(v, bool | str), 'true, false or a name'),
   'model.standardize': _FLAG,
   'model.masked': _FLAG,

@@ -12,9 +12,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from musicjax.fields import check_name
 from musicjax.models import layers
 from musicjax.models.convolution import Conv2D
 from musicjax.models.dropout import Dropout
+
+POOLING = ('max', 'mean')
 
 
 class ShortChunkCNN(nn.Module):
@@ -24,6 +27,7 @@ class ShortChunkCNN(nn.Module):
     num_classes: logits.
     dtype: of the products; statistics and logits are float32.
     channels: of the residual blocks, each of which halves time and mel: 7 for 128 bands.
+    pooling: what is told of each channel over the image at the end: `POOLING`, or some of it.
     head_dim: width of the hidden layer of the head.
     head_dropout: before the logits.
   """
@@ -31,6 +35,7 @@ class ShortChunkCNN(nn.Module):
   num_classes: int
   dtype: Any = jnp.float32
   channels: tuple[int, ...] = (16, 16, 32, 32, 64, 64, 128)
+  pooling: tuple[str, ...] = POOLING
   head_dim: int = 128
   head_dropout: float = 0.5
 
@@ -58,10 +63,13 @@ class ShortChunkCNN(nn.Module):
       mask = layers.frame_mask(lengths, x.shape[1])
       # -> [batch, ceil(time / 2), ceil(mel / 2), width]
 
-    mean = x.mean(axis=(1, 2), where=mask[:, :, None, None])
-    x = layers.zero_padding(x, mask)
-    loudest = layers.maximum(x.reshape(len(x), -1, x.shape[-1]), axis=1)
-    x = jnp.concatenate([loudest, mean], axis=-1)  # -> [batch, 2 * width]
+    pooled = []
+    if 'max' in self.pooling:
+      whole = layers.zero_padding(x, mask).reshape(len(x), -1, x.shape[-1])
+      pooled.append(layers.maximum(whole, axis=1))
+    if 'mean' in self.pooling:
+      pooled.append(x.mean(axis=(1, 2), where=mask[:, :, None, None]))
+    x = jnp.concatenate(pooled, axis=-1)  # -> [batch, len(pooling) * width]
     x = layers.dense(x, self.head_dim, self.dtype, 'head')  # -> [batch, head_dim]
     x = nn.relu(layers.BatchNorm(dtype=self.dtype, name='head_norm')(x, not train))
     x = Dropout(self.head_dropout)(x, train)
@@ -95,6 +103,9 @@ def create_model(config, num_classes: int, dtype='float32') -> ShortChunkCNN:
   """Returns the model of `config.model`, whose fields are the attributes of `ShortChunkCNN`.
 
   Raises:
-    ConfigError: a field that there is not.
+    ConfigError: a field that there is not, or a pooling.
   """
-  return layers.from_config(ShortChunkCNN, config, num_classes, dtype)
+  model = layers.from_config(ShortChunkCNN, config, num_classes, dtype)
+  for name in model.pooling:
+    check_name('config.model.pooling', name, POOLING)
+  return model

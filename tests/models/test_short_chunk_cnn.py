@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from musicjax import losses, models
+from musicjax.errors import ConfigError
 from tests.models.torch_weights import relative_error, relative_errors
 
 SMALL = {'name': 'short_chunk_cnn', 'channels': (4, 6), 'head_dim': 8, 'head_dropout': 0.0}
@@ -108,6 +110,20 @@ def test_default_sizes():
   shapes = jax.eval_shape(init, jax.random.key(0), jnp.zeros((2, 188, 128)), jnp.array([188, 3]))
   assert sum(x.size for x in jax.tree.leaves(shapes['params'])) == 436_362
   assert shapes['params']['head']['kernel'].shape == (256, 128)
+
+
+def test_pooling_chooses_what_the_head_sees():
+  _, variables, evaluate = make_model()
+  both = variables['params']['head']['kernel']  # [max and mean, head]
+  params = variables['params'] | {'head': variables['params']['head'] | {'kernel': both[6:]}}
+  mean = models.create(SMALL | {'pooling': ('mean',)}, num_classes=5)
+  found = mean.apply(variables | {'params': params}, make_inputs(), LENGTHS, train=False)
+  silent = variables['params']['head'] | {'kernel': both.at[:6].set(0)}
+  params = variables['params'] | {'head': silent}
+  expected = evaluate(variables | {'params': params}, make_inputs(), LENGTHS)
+  assert relative_error(found, expected) <= 1e-5  # Sums in another order.
+  with pytest.raises(ConfigError, match=r'config\.model\.pooling: expected one of max, mean'):
+    models.create(SMALL | {'pooling': ('mean', 'sum')}, num_classes=5)
 
 
 def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32():
