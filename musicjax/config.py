@@ -23,7 +23,9 @@ def base_config() -> ConfigDict:
   config = ConfigDict()
 
   config.seed = 0  # initialisation, batch order, crops, augmentation and dropout
-  config.task = 'multi_label'  # or single_label: what a row of labels means (musicjax/tasks.py)
+  # What a row of labels means (musicjax/tasks.py): multi_label, single_label, feature_regression.
+  config.task = 'multi_label'
+  config.target_scale = 'natural'  # standard or bounded: of a regression (musicjax/targets.py)
 
   # Data.
   config.dataset = dict(name='')  # a module of musicjax/data/builders, and its fields
@@ -55,6 +57,7 @@ def base_config() -> ConfigDict:
   config.model = dict(name='')  # a module of musicjax/models, and its fields
   config.dtype = 'float32'  # or bfloat16: of the computation; parameters stay float32
   config.loss = dict(name='')  # a function of musicjax/losses.py, and its fields
+  config.penalties = ConfigDict()  # what the model costs, by name: its weight and warmup_steps
   config.optimizer = dict(
     name='adamw',  # adamw, adam, lion or sgd
     learning_rate=1e-4,  # peak
@@ -167,10 +170,12 @@ _CHECKS = {
   '*_dir': _TEXT,
   'dtype': _NAME,
   'task': _NAME,
+  'target_scale': _NAME,
   'select_metric': _NAME,
   '*.name': _NAME,
   'optimizer.*': _NAME,
   'dataset.num_*': _POSITIVE,
+  'dataset.image_size': _whole(16, 'a whole number in 16..1024', 1024),
   'dataset.sample_rate': _whole(1000, 'a whole number in 1000..768000', 768_000),
   'dataset.channels': _one_of('average', 'left'),
   'dataset.*seconds': _ABOVE_0,
@@ -186,7 +191,7 @@ _CHECKS = {
   'model.*_frames': _POSITIVE,
   'model.pool': _POSITIVE,
   'model.channels': _SIZES,
-  'model.attention': _FLAG,
+  'model.attention': (lambda v: isinstance(v, bool | str), 'true, false or a name'),
   'model.standardize': _FLAG,
   'model.branches': _tuple_of(_SIZES, 'a tuple of tuples of positive whole numbers', bool),
   '*dropout': _PROBABILITY,
@@ -195,6 +200,9 @@ _CHECKS = {
   'loss.gamma*': _FROM_0,
   'loss.alpha': _PROBABILITY,
   'loss.pos_weight': _FLAG,
+  'penalties.*.weight': _FROM_0,
+  'penalties.*.warmup_steps': _COUNT,
+  'penalties*': (lambda v: isinstance(v, Mapping), 'fields'),
   'augment.*.alpha': _ABOVE_0,
   'augment.*.probability': _PROBABILITY,
   'augment.*.sigma': _FROM_0,
@@ -222,9 +230,9 @@ def check(config: ConfigDict) -> None:
     ConfigError: a field is missing, unknown, of another type or out of its range.
   """
   fields, shared = flatten(config.to_dict()), flatten(base_config().to_dict())
-  groups = ('dataset.', 'model.', 'loss.', 'augment.')  # Systems add fields to these.
+  groups = ('dataset.', 'model.', 'loss.', 'penalties.', 'augment.')  # Systems add fields to these.
   for path in shared:
-    if path not in fields and not path.startswith('augment'):
+    if path not in fields and not path.startswith(('augment', 'penalties')):
       raise ConfigError(f'config.{path}: expected a value, found none')
   for path, value in fields.items():
     if path not in shared and not path.startswith(groups):

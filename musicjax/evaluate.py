@@ -22,8 +22,8 @@ class Scores:
 
   Attributes:
     ids: [n] str.
-    scores: [n, classes] float64 probabilities, the mean over a track's examples.
-    labels: [n, classes] bool.
+    scores: [n, classes] float64 probabilities, or targets, the mean over a track's examples.
+    labels: [n, classes] bool, or targets float32.
     losses: [n] float64, of each track the mean over its examples.
     loss: mean loss of the examples.
   """
@@ -35,13 +35,12 @@ class Scores:
   loss: float
 
   def metrics(self, task: tasks.Task) -> dict[str, float]:
-    """Returns `loss`, `true_positive_ratio` and the task's metrics."""
-    ratio = metrics.true_positive_ratio(task.decide(self.scores), self.labels)
-    return {
-      'loss': self.loss,
-      'true_positive_ratio': ratio,
-      **task.metrics(self.scores, self.labels),
-    }
+    """Returns `loss`, of classes `true_positive_ratio`, and the task's metrics."""
+    values = {'loss': self.loss}
+    if task.decide:
+      decisions = task.decide(self.scores)
+      values['true_positive_ratio'] = metrics.true_positive_ratio(decisions, self.labels)
+    return values | task.metrics(self.scores, self.labels)
 
 
 def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:

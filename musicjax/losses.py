@@ -2,19 +2,21 @@
 
 Examples are averaged, and weighed where they have weights, by the train step.
 A new loss is a function here and its name in `LOSSES`; its keyword arguments are config fields.
-Labels may be soft (mixed or smoothed): every loss is linear in them. A loss that weighs classes by
-their frequency takes `support`, positives a class among the training labels, which is not a field.
+Labels of classes may be soft (mixed or smoothed): their losses are linear in them. A loss that
+weighs classes by their frequency takes `support`, positives a class among the training labels, and
+one of a regression `targets`; these are no fields.
 """
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
 
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields, check_name
+from musicjax.targets import Targets
 
 
 def bce(
@@ -158,28 +160,73 @@ def softmax_cross_entropy(
   return -(labels * jax.nn.log_softmax(logits.astype(jnp.float32))).sum(axis=-1)
 
 
+def squared_error(
+  outputs: jax.Array, labels: jax.Array, *, targets: Targets | None = None
+) -> jax.Array:
+  """Squared error, sum over targets: `[batch, targets]` twice to `[batch]`.
+
+  Args:
+    outputs: `[batch, targets]` of the network.
+    labels: `[batch, targets]` in natural units.
+    targets: how outputs become targets, and the unit of errors.
+
+  Raises:
+    ConfigError: without `targets`, as in a task that is no regression.
+  """
+  if targets is None:
+    raise ConfigError('config.loss.name: squared_error: expected targets of a regression')
+  return jnp.square(targets.error(outputs, labels)).sum(axis=-1)
+
+
 LOSSES = {
-  loss.__name__: loss for loss in (bce, focal, asymmetric, asymmetric_focal, softmax_cross_entropy)
+  loss.__name__: loss
+  for loss in (bce, focal, asymmetric, asymmetric_focal, softmax_cross_entropy, squared_error)
 }
 
 
-def create(config, support: jax.Array | None = None) -> Callable[[jax.Array, jax.Array], jax.Array]:
+def create(
+  config, support: jax.Array | None = None, targets: Targets | None = None
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
   """Returns the loss of `config.loss` as a function of logits and labels.
 
   Args:
     config: `config.loss`: the `name` of a loss and its keyword arguments.
     support: `[classes]`, positives a class among the training labels, for losses that weigh by it;
       without it these are made, but refuse to be computed.
+    targets: of a regression, alike.
 
   Raises:
     ConfigError: the name or a field is not known.
   """
   loss = LOSSES[check_name('config.loss.name', config['name'], LOSSES)]
   known = dict(loss.__kwdefaults__)
-  takes_support = 'support' in known
-  known.pop('support', None)
-  fields = check_fields('config.loss', config, known)
-  return functools.partial(loss, **fields, **({'support': support} if takes_support else {}))
+  of_training = {'support': support, 'targets': targets}
+  taken = {name: value for name, value in of_training.items() if known.pop(name, 0) is None}
+  return functools.partial(loss, **check_fields('config.loss', config, known), **taken)
+
+
+def check_penalties(config, known: Collection[str]) -> None:
+  """Refuses penalties that a model does not have.
+
+  Args:
+    config: `config.penalties`: names of what the model sows, each with the `weight` it is added to
+      the loss with, and the `warmup_steps` in which that grows from 0.
+    known: what the model sows.
+
+  Raises:
+    ConfigError: a name or a field is not known, or a field is missing.
+  """
+  for name, fields in config.items():
+    check_name('config.penalties', name, known)
+    given = check_fields(f'config.penalties.{name}', fields, ('weight', 'warmup_steps'))
+    for field in ('weight', 'warmup_steps'):
+      if field not in given:
+        raise ConfigError(f'config.penalties.{name}: expected a value of {field}, found none')
+
+
+def penalty_weight(fields, step: jax.Array) -> jax.Array:
+  """Returns the weight of a penalty in the update after `step` others."""
+  return fields['weight'] * jnp.minimum(1.0, (step + 1) / max(1, fields['warmup_steps']))
 
 
 def _focused(logits: jax.Array, gamma_pos: float, gamma_neg: float) -> tuple[jax.Array, jax.Array]:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from musicjax import plots, report_tags, report_tracks, thresholds
+from musicjax import plots, report_tags, report_targets, report_tracks, thresholds
 from musicjax.markdown import escape, number, table
 from musicjax.workdir import read_json, write_text
 
 _NUM_SKIPPED = 20  # skipped files in full; the rest are counted
 
+_CURVES_OF_TAGS = 'every tag and its precision-recall curve'
 _SPLIT_NOTES = {'validation': 'chose the checkpoint', 'test': 'reported'}
 
 
@@ -41,11 +42,11 @@ def write(
   """
   config = read_json(workdir / 'config.json')
   (workdir / 'report').mkdir(exist_ok=True)
-  split = 'test' if 'test' in scores_by_split else list(scores_by_split)[-1]
-  scored = scores_by_split[split]
+  split, scored = _judged(scores_by_split)
   sections = [
     _describe_run(config, workdir, scores_by_split, label_names),
-    _tabulate_metrics(config, metrics_by_split, scores_by_split),
+    _tabulate_metrics(config, metrics_by_split),
+    _count_missing(scores_by_split),
     _compare_thresholds(config['task'], split, scored, tuned),
     _show_examples(workdir),
     _draw_history(config, workdir),
@@ -62,16 +63,57 @@ def write(
       train_support,
     )
     sections.append(report_tracks.judge(workdir, config['task'], label_names, scored, tuned))
-  sections += [_list_skipped(workdir), _point_further(workdir)]
+  _write(workdir, [*sections, _list_skipped(workdir), _point_further(workdir, _CURVES_OF_TAGS)])
+
+
+def write_regression(
+  workdir: Path,
+  label_names: Sequence[str],
+  scores_by_split: Mapping[str, Any],
+  metrics_by_split: Mapping[str, Mapping[str, float]],
+  train_mean: Sequence[float],
+) -> None:
+  """As `write`, of a regression; also reads `report/distortions.png` and `attention.png`.
+
+  Args:
+    workdir: of the finished run.
+    label_names: one name a target.
+    scores_by_split: `evaluate.Scores` of each split.
+    metrics_by_split: metrics of each split.
+    train_mean: [targets] of the training split.
+  """
+  config = read_json(workdir / 'config.json')
+  (workdir / 'report').mkdir(exist_ok=True)
+  split, scored = _judged(scores_by_split)
+  sections = [
+    _describe_run(config, workdir, scores_by_split, label_names, labels='targets'),
+    _tabulate_metrics(config, metrics_by_split),
+    *report_targets.judge(workdir, split, label_names, scored, train_mean),
+  ]
+  if (workdir / 'report/distortions.png').exists():
+    sections.append(
+      '## What the model sees\n\nThe first covers of the first batch, and as they are trained on.'
+      '\n\n![Covers](report/distortions.png)'
+    )
+  sections += [_draw_history(config, workdir), _list_skipped(workdir)]
+  _write(workdir, [*sections, _point_further(workdir, 'every target')])
+
+
+def _judged(scores_by_split) -> tuple[str, Any]:
+  split = 'test' if 'test' in scores_by_split else list(scores_by_split)[-1]
+  return split, scores_by_split[split]
+
+
+def _write(workdir: Path, sections: Sequence[str]) -> None:
   text = '\n\n'.join(section for section in sections if section) + '\n'
   write_text(workdir / 'report.md', text)
 
 
-def _describe_run(config, workdir, scores_by_split, label_names) -> str:
+def _describe_run(config, workdir, scores_by_split, label_names, labels='tags') -> str:
   groups = ('model', 'dataset', 'loss', 'optimizer')
   names = {group: config.get(group, {}).get('name') for group in groups}
   facts = [f'{group} **{escape(name)}**' for group, name in names.items() if name]
-  facts += [f'task **{config["task"]}**', f'{len(label_names)} tags']
+  facts += [f'task **{config["task"]}**', f'{len(label_names)} {labels}']
   facts += [f'{len(s.ids):,} tracks in {split}' for split, s in scores_by_split.items()]
   title = ' on '.join(filter(None, (names['model'], names['dataset'])))
   return (
@@ -80,7 +122,7 @@ def _describe_run(config, workdir, scores_by_split, label_names) -> str:
   )
 
 
-def _tabulate_metrics(config, metrics_by_split, scores_by_split) -> str:
+def _tabulate_metrics(config, metrics_by_split) -> str:
   splits = list(metrics_by_split)
   names = list(dict.fromkeys(name for values in metrics_by_split.values() for name in values))
   select = config.get('select_metric')
@@ -94,12 +136,14 @@ def _tabulate_metrics(config, metrics_by_split, scores_by_split) -> str:
   chosen = config.get('report_checkpoint') != 'latest'  # Of fixed length: validation chose nothing.
   notes = {s: f' ({note})' for s, note in _SPLIT_NOTES.items() if chosen or s != 'validation'}
   header = [s + notes.get(s, '') for s in splits]
-  text = '## Metrics\n\n' + table(['metric', *header], rows)
+  return '## Metrics\n\n' + table(['metric', *header], rows)
+
+
+def _count_missing(scores_by_split) -> str:
   missing = {s: int(np.sum(~v.labels.any(axis=0))) for s, v in scores_by_split.items()}
   counts = [f'{count} in {split}' for split, count in missing.items() if count]
-  if counts:
-    text += f'\n\nTags without positives are left out of macro means: {", ".join(counts)}.'
-  return text
+  told = f'Tags without positives are left out of macro means: {", ".join(counts)}.'
+  return told if counts else ''
 
 
 def _compare_thresholds(task, split, scored, tuned) -> str:
@@ -169,16 +213,16 @@ def _list_skipped(workdir) -> str:
   return text + (f'\n\n{rest:,} more in `skipped.csv`.' if rest > 0 else '')
 
 
-def _point_further(workdir) -> str:
+def _point_further(workdir, curves) -> str:
   return f"""## Look further
 
-Curves, every tag and its precision-recall curve, hyperparameters beside those of other runs:
+Curves, {curves}, hyperparameters beside those of other runs:
 
 ```
 tensorboard --logdir={workdir}
 ```
 
-Tags of other files, into `predictions/`:
+Predictions of other files, into `predictions/`:
 
 ```
 python -m musicjax.main --workdir={workdir} --mode=predict --inputs=PATHS

@@ -21,7 +21,7 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
 from tensorboard.plugins.pr_curve import summary as pr_curve_summary
 
-from musicjax import metrics
+from musicjax import metrics, regression
 from musicjax.errors import StorageError
 from musicjax.fields import flatten
 from musicjax.sharding import is_main_process
@@ -191,6 +191,32 @@ def write_class_metrics(
     summary = pr_curve_summary.pb(label_names[c], labels[:, c], scores[:, c])
     summary.value[0].tag = f'{prefix}_pr/{label_names[c]}'
     writer.write_summary(step, summary)
+
+
+def write_target_metrics(
+  writer: Writer,
+  step: int,
+  prefix: str,
+  scores: np.ndarray,
+  labels: np.ndarray,
+  label_names: Sequence[str],
+  mean: Sequence[float],
+):
+  """Writes `<prefix>_r2/<target>` and `<prefix>_mae/<target>` of a regression.
+
+  Args:
+    writer: from `create_writer`.
+    step: optimizer updates behind these scores.
+    prefix: split, e.g. `validation`.
+    scores: [n, targets] in natural units, as are
+    labels: [n, targets].
+    label_names: one name a target.
+    mean: [targets] of the training fold.
+  """
+  targets = regression.per_target(scores, labels, mean)
+  for metric in ('r2', 'mae'):
+    values = zip(label_names, targets[metric], strict=True)
+    writer.write_scalars(step, {f'{prefix}_{metric}/{name}': value for name, value in values})
 
 
 def write_final_metrics(

@@ -12,10 +12,12 @@ from jax.sharding import Mesh
 
 from musicjax import config as config_lib
 from musicjax import losses, models, optimizers, sharding, tasks, train_state, train_step
+from musicjax import targets as targets_lib
 from musicjax.audio import augment
 from musicjax.data import builders
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields, check_name
+from musicjax.targets import Targets
 from musicjax.train_state import TrainState
 
 
@@ -28,6 +30,7 @@ class System(NamedTuple):
     init: () -> the train state before the first update.
     update: jitted, donates its state: (state, batch) -> (state, metrics).
     eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
+    look: jitted, replicated results: (variables, batch) -> {scores, intermediates}.
   """
 
   task: tasks.Task
@@ -35,6 +38,7 @@ class System(NamedTuple):
   init: Callable[[], TrainState]
   update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
   eval_step: Callable[..., dict[str, jax.Array]]
+  look: Callable[..., dict[str, Any]]
 
 
 def check(config) -> None:
@@ -52,8 +56,15 @@ def check(config) -> None:
       raise ConfigError(f'config.dataset.{field}: expected a value, found none')
   task = tasks.create(config.task)
   check_name('config.select_metric', config.select_metric, task.selectable)
-  models.create(config.model, 1, config.dtype)
+  if (config.task == 'feature_regression') != (config.loss.name == 'squared_error'):
+    raise ConfigError(
+      'config.loss.name: expected squared_error with task feature_regression, and no other; found '
+      f'{config.loss.name} with {config.task}'
+    )
+  check_name('config.target_scale', config.target_scale, targets_lib.SCALES)
+  model = models.create(config.model, 1, config.dtype)
   losses.create(config.loss)
+  losses.check_penalties(config.penalties, getattr(model, 'penalties', ()))
   augment.create(config.augment)
   schedule = optimizers.create_schedule(
     config.optimizer, config.num_train_steps or sys.maxsize, steps_per_epoch=1.0
@@ -68,8 +79,8 @@ def create(
 
   Args:
     config: resolved.
-    dataset: with `label_names`, `input_shape`, `statistics` and `support` (training positives a
-      class).
+    dataset: with `label_names`, `input_shape`, `statistics`, `support` (training positives a
+      class), and of a regression `targets`.
     mesh: of all devices.
     steps: of the whole run; 0 where nothing is trained.
     steps_per_epoch: may be fractional.
@@ -77,9 +88,10 @@ def create(
   Raises:
     ConfigError: for a model, loss, optimizer, augmentation or task that does not exist.
   """
-  task = tasks.create(config.task)
+  targets = Targets(**dataset['targets']) if config.task == 'feature_regression' else None
+  task = tasks.create(config.task, targets)
   model = models.create(config.model, len(dataset['label_names']), config.dtype)
-  loss_fn = losses.create(config.loss, dataset['support'])
+  loss_fn = losses.create(config.loss, dataset['support'], targets)
   schedule = (
     optimizers.create_schedule(config.optimizer, steps, steps_per_epoch)
     if steps
@@ -88,6 +100,7 @@ def create(
   tx = optimizers.create(config.optimizer, schedule)
   normalize = train_step.make_normalize(dataset['statistics'])
   prepare = train_step.make_prepare(augment.create(config.augment), normalize, config)
+  decide = task.decide and (lambda logits: task.decide(task.activation(logits)))
   replicated = sharding.replicated(mesh)
   jit = functools.partial(jax.jit, compiler_options=_compiler_options())
 
@@ -104,15 +117,7 @@ def create(
     prepare=jit(prepare),
     init=jit(init, out_shardings=replicated),
     update=jit(
-      train_step.make_train_step(
-        model,
-        loss_fn,
-        prepare,
-        lambda logits: task.decide(task.activation(logits)),
-        tx,
-        schedule,
-        config,
-      ),
+      train_step.make_train_step(model, loss_fn, prepare, decide, tx, schedule, config),
       donate_argnums=0,
       out_shardings=replicated,
     ),
@@ -120,6 +125,7 @@ def create(
       train_step.make_eval_step(model, loss_fn, normalize, task.activation),
       out_shardings=replicated,
     ),
+    look=jit(train_step.make_look(model, normalize, task.activation), out_shardings=replicated),
   )
 
 

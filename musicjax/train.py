@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from ml_collections import ConfigDict
 from musicjax import (
   evaluate,
   first_look,
+  picture_look,
   processes,
   sharding,
   summaries,
   system,
+  targets,
   tasks,
   thresholds,
   train_state,
@@ -111,9 +113,14 @@ def _train_and_evaluate(
       summaries.write_run_description(writer, config, state.params)
       if sharding.is_main_process():
         first_look.write(workdir, writer, config, prepared, plan, parts.prepare)
+        picture_look.write_distortions(workdir, prepared, plan, parts.prepare)
   score = functools.partial(
     evaluate.evaluate, parts.eval_step, prepared=prepared, config=config, mesh=mesh
   )
+
+  write_each = summaries.write_class_metrics
+  if not parts.task.decide:
+    write_each = functools.partial(summaries.write_target_metrics, mean=dataset['targets']['mean'])
 
   # The loop: evaluate where that is due, take in what the evaluation says, save; then update.
   batches = itertools.chain([first_batch], batches)
@@ -160,15 +167,16 @@ def _train_and_evaluate(
           'step': step,
           'epoch': step / steps_per_epoch,
           'train_loss': float(state.loss_sum) / (step - int(state.progress.evaluated_step)),
-          'train_true_positive_ratio': _ratio(state.found_sum, state.positive_sum),
           'learning_rate': float(learning_rate),
           **{f'validation_{name}': value for name, value in values.items()},
         }
+        if parts.task.decide:
+          ratio = _ratio(state.found_sum, state.positive_sum)
+          row['train_true_positive_ratio'] = ratio
+          writer.write_scalars(step, {'train/true_positive_ratio': ratio})
         workdir_lib.append_evaluation(workdir, row)
-        ratio = row['train_true_positive_ratio']
-        writer.write_scalars(step, {'train/true_positive_ratio': ratio})
         writer.write_scalars(step, {f'validation/{name}': v for name, v in values.items()})
-        summaries.write_class_metrics(
+        write_each(
           writer, step, 'validation', validation.scores, validation.labels, dataset['label_names']
         )
         say(f'step {step}/{steps}  validation ' + format_metrics(values))
@@ -217,6 +225,7 @@ def _train_and_evaluate(
   if None in scores.values():  # Of several processes; a single one ends at once.
     say(processes.NOTHING_TO_SAVE)
     raise SystemExit(0)
+  picture_look.write_attention(workdir, parts.look, chosen.eval_variables, prepared, scores['test'])
   facts = {
     'steps': int(state.step),
     'num_train_steps': steps,
@@ -226,14 +235,14 @@ def _train_and_evaluate(
     'state_fingerprint': train_state.fingerprint(state),
   }
   train_support = prepared.index.labels[tracks['train']].sum(axis=0)
-  return _report(workdir, writer, parts.task, dataset['label_names'], scores, facts, train_support)
+  return _report(workdir, writer, parts.task, dataset, scores, facts, train_support)
 
 
 def _report(
   workdir: Path,
   writer: summaries.Writer,
   task: tasks.Task,
-  label_names: Sequence[str],
+  dataset: dict[str, Any],
   scores: dict[str, evaluate.Scores],
   facts: dict[str, Any],
   train_support: np.ndarray,
@@ -244,7 +253,7 @@ def _report(
     workdir: of the run.
     writer: of its summaries; closed in the end.
     task: of the run.
-    label_names: one name a class.
+    dataset: as `dataset.json` holds it.
     scores: of `validation` and `test`, from the checkpoint to report.
     facts: what else `metrics.json` holds.
     train_support: [classes] training tracks with each label.
@@ -254,20 +263,25 @@ def _report(
   """
   from musicjax import reports  # With matplotlib, which no start should wait for.
 
-  validation, test = scores['validation'], scores['test']
+  validation, test, label_names = scores['validation'], scores['test'], dataset['label_names']
   by_split = {split: s.metrics(task) for split, s in scores.items()}
-  tuned = thresholds.tune(validation.scores, validation.labels)
-  test_tuned = thresholds.f1_with(tuned, test.scores, test.labels)
-  final = {**by_split, 'test_tuned': test_tuned, **facts}
-  summaries.write_final_metrics(writer, facts['steps'], {**by_split, 'test_tuned': test_tuned})
+  final, tuned = dict(by_split), None
+  if task.decide:
+    tuned = thresholds.tune(validation.scores, validation.labels)
+    final['test_tuned'] = thresholds.f1_with(tuned, test.scores, test.labels)
+  summaries.write_final_metrics(writer, facts['steps'], final)
+  final |= facts
   if sharding.is_main_process():
     workdir_lib.write_predictions(
       workdir / 'predictions' / 'out_of_fold.csv', 'id', test.ids, test.scores, label_names
     )
-    thresholds.save(
-      workdir, label_names, tuned, validation.scores, validation.labels, facts['reported_step']
-    )
-    reports.write(workdir, label_names, scores, by_split, train_support, tuned)
+    if task.decide:
+      thresholds.save(
+        workdir, label_names, tuned, validation.scores, validation.labels, facts['reported_step']
+      )
+      reports.write(workdir, label_names, scores, by_split, train_support, tuned)
+    else:
+      reports.write_regression(workdir, label_names, scores, by_split, dataset['targets']['mean'])
     summaries.write_report(writer, facts['steps'], workdir)
     writer.flush()
     workdir_lib.write_json(workdir / 'metrics.json', final)
@@ -289,11 +303,14 @@ def format_metrics(values: dict[str, float]) -> str:
 
 
 def _describe_training(prepared: Prepared, rows: np.ndarray, config: ConfigDict) -> dict[str, Any]:
-  """Returns what is known of the training fold alone: input statistics, positives a class."""
-  return {
-    'statistics': input_pipeline.input_statistics(prepared, rows, config),
-    'support': prepared.index.labels[rows].sum(axis=0).tolist(),
-  }
+  """Returns what is known of the training fold alone: of inputs, and of classes or targets."""
+  labels = prepared.index.labels[rows]
+  known = {'statistics': input_pipeline.input_statistics(prepared, rows, config)}
+  if labels.dtype == bool:
+    return known | {'support': labels.sum(axis=0).tolist()}
+  ranges = prepared.parameters.get('ranges', {})
+  described = targets.describe(labels, config.target_scale, prepared.label_names, ranges)
+  return known | {'support': [], 'targets': described}
 
 
 def _device_batches(
@@ -360,7 +377,7 @@ def _take_in(state, values: dict[str, float], step: int, config: ConfigDict, mes
   if np.isnan(values[config.select_metric]):
     raise DataError(
       f'{config.select_metric} of validation: expected a number, found NaN: no label '
-      'has examples with and without it'
+      'has examples with and without it, or no target varies'
     )
   progress = train_state.after_evaluation(
     jax.device_get(state.progress), values[config.select_metric], step, config

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from musicjax import losses
 from musicjax.train_state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -46,42 +47,53 @@ def make_train_step(
   model: nn.Module,
   loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
   prepare: Callable[[jax.Array, jax.Array, Batch], tuple[Batch, Batch]],
-  decide: Callable[[jax.Array], jax.Array],
+  decide: Callable[[jax.Array], jax.Array] | None,
   tx: optax.GradientTransformation,
   schedule: optax.Schedule,
   config,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-  """Returns (state, batch) -> (state, {loss, grad_norm, update_norm, learning_rate}).
+  """Returns (state, batch) -> (state, {loss, grad_norm, update_norm, learning_rate, ...}).
 
   The batch's arrays begin with [accumulate, micro]. Micro-batches run one after another: gradients
   are summed, batch statistics updated by each. Randomness is a function of (seed, step) alone.
 
   The loss is the sum of `weights` times losses of all examples of the step, over the sum of their
   weights, which are 1 where the batch has none. So it does not depend on which micro-batch or
-  device an example is on, and one of weight 0 counts for nothing but batch statistics.
+  device an example is on, and one of weight 0 counts for nothing but batch statistics. What the
+  model sows as `penalties` and the config names is added to it, by a weight that may grow with the
+  step, and told by its name.
 
   Args:
     model: module to train.
     loss_fn: logits, labels [micro, classes] -> [micro].
     prepare: of `make_prepare`.
-    decide: logits [micro, classes] -> bool, the labels that the model gives.
+    decide: logits [micro, classes] -> bool, the labels that the model gives; None where labels
+      are no classes, then none are counted.
     tx: optimizer.
     schedule: of its learning rate.
     config: of the run.
   """
 
-  def loss_and_stats(params, batch_stats, batch, dropout_key):
+  def loss_and_stats(params, batch_stats, batch, step, dropout_key):
     logits, updates = model.apply(
       {'params': params, 'batch_stats': batch_stats},
       batch['inputs'],
       batch['lengths'],
       train=True,
       rngs={'dropout': dropout_key},
-      mutable=['batch_stats'],
+      mutable=['batch_stats', 'penalties'],
     )
-    found = jnp.sum(batch['labels'], where=decide(logits))
+    found = positives = jnp.float32(0)
+    if decide is not None:
+      positives = jnp.sum(batch['labels'])
+      found = jnp.sum(batch['labels'], where=decide(logits))
     loss = (batch['weights'] * loss_fn(logits, batch['labels'])).sum()
-    return loss, (updates.get('batch_stats', {}), found, jnp.sum(batch['labels']))
+    penalties = {}
+    for name, fields in config.penalties.items():
+      (sown,) = updates['penalties'][name]  # [micro]
+      penalties[name] = (batch['weights'] * sown).sum()
+      loss += losses.penalty_weight(fields, step) * penalties[name]
+    return loss, (updates.get('batch_stats', {}), found, positives, penalties)
 
   def train_step(state: TrainState, batch: Batch):
     def micro_step(carry, numbered):
@@ -90,19 +102,20 @@ def make_train_step(
       _, micro = prepare(state.step, number, micro)
       key = _key(config.seed, state.step, number, _DROPOUT)
       (loss, (batch_stats, *counts)), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
-        state.params, batch_stats, micro, key
+        state.params, batch_stats, micro, state.step, key
       )
       # The weights that were used: mixing examples mixes them.
       made = (grads, loss, micro['weights'].sum(), *counts)
       return (batch_stats, jax.tree.map(jnp.add, sums, made)), None
 
     zero = jnp.float32(0)
-    zeros = (jax.tree.map(jnp.zeros_like, state.params), zero, zero, zero, zero)
-    (batch_stats, (grads, loss, total, found, positives)), _ = jax.lax.scan(
+    no_penalties = dict.fromkeys(config.penalties, zero)
+    zeros = (jax.tree.map(jnp.zeros_like, state.params), *4 * [zero], no_penalties)
+    (batch_stats, (grads, loss, total, found, positives, penalties)), _ = jax.lax.scan(
       micro_step, (state.batch_stats, zeros), (jnp.arange(config.accumulate), batch)
     )
     total = jnp.where(total > 0, total, 1.0)  # Without any weight there is nothing to learn.
-    grads, loss = jax.tree.map(lambda x: x / total, (grads, loss))
+    grads, loss, penalties = jax.tree.map(lambda x: x / total, (grads, loss, penalties))
 
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     lr_scale = state.progress.lr_scale
@@ -122,6 +135,7 @@ def make_train_step(
       'grad_norm': optax.global_norm(grads),
       'update_norm': optax.global_norm(updates),
       'learning_rate': schedule(state.step) * lr_scale,
+      **penalties,
     }
     state = state.replace(
       step=state.step + 1,
@@ -155,6 +169,21 @@ def make_eval_step(
     }
 
   return eval_step
+
+
+def make_look(
+  model: nn.Module,
+  normalize: Callable[[jax.Array], jax.Array],
+  activation: Callable[[jax.Array], jax.Array],
+) -> Callable[[dict[str, Any], Batch], dict[str, Any]]:
+  """Returns (variables, batch) -> {scores, intermediates}, with all that the model shows."""
+
+  def look(variables, batch):
+    inputs, lengths = normalize(batch['inputs']), batch['lengths']
+    outputs, shown = model.apply(variables, inputs, lengths, train=False, mutable=['intermediates'])
+    return {'scores': activation(outputs), **shown}
+
+  return look
 
 
 def _key(seed: int, step: jax.Array, number: jax.Array, stream: int) -> jax.Array:

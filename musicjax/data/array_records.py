@@ -109,7 +109,7 @@ def dataset_name(source: Source, config) -> str:
     groups=source.groups.tolist(),
     official_folds=None if source.official_folds is None else source.official_folds.tolist(),
     label_names=source.label_names,
-    labels=hashlib.sha256(np.packbits(source.labels).tobytes()).hexdigest(),
+    labels=hashlib.sha256(_label_bytes(source)).hexdigest(),
     sliced=source.sliced,
     num_folds=config.num_folds,
     split_seed=config.split_seed,
@@ -126,13 +126,20 @@ def dataset_name(source: Source, config) -> str:
   return f'{source.name}-{source.preparation}-{digest[:12]}'
 
 
+def _label_bytes(source: Source) -> bytes:
+  return (np.packbits(source.labels) if source.labels.dtype == bool else source.labels).tobytes()
+
+
 def _assign_folds(source: Source, config) -> dict[int, np.ndarray]:
   """Returns the rows of each fold, ascending; of the data's own test set last."""
   how = config.num_folds, config.split_seed, source.official_folds
+  labels = source.labels
+  if labels.dtype != bool:  # What is spread evenly over the folds, then.
+    labels = labels > np.median(labels, axis=0)
   if source.official_splits is None:
-    folds = splits.assign_folds(source.groups, source.labels, *how)
+    folds = splits.assign_folds(source.groups, labels, *how)
   else:
-    folds = splits.assign_around_splits(source.groups, source.labels, source.official_splits, *how)
+    folds = splits.assign_around_splits(source.groups, labels, source.official_splits, *how)
   numbers = [*range(config.num_folds), *([splits.TEST] if (folds == splits.TEST).any() else [])]
   return {number: np.flatnonzero(folds == number) for number in numbers}
 
@@ -165,6 +172,7 @@ class FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
         source.input_dtype,
         len(source.label_names),
         weighted=source.weights is not None,
+        label_dtype=source.label_dtype,
       ),
     )
 
@@ -266,7 +274,7 @@ def _plan_shards(
       path=Path(path),
       ids=source.ids[part].tolist(),
       keys=[source.keys[row] for row in part],
-      labels=source.labels[part].astype(np.uint8),
+      labels=source.labels[part].astype(source.label_dtype),
       weights=None if source.weights is None else source.weights[part].tolist(),
     )
     for part, path in zip(parts, template.sharded_filepaths(len(parts)), strict=True)
@@ -308,7 +316,7 @@ def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
     columns['id'].append(batch['id'].numpy().astype(str))
     columns['track'].append(batch['track'].numpy().astype(str))
     columns['length'].append(tf.strings.length(batch['inputs']).numpy() // frame_bytes)
-    columns['labels'].append(tf.io.decode_raw(batch['labels'], tf.uint8).numpy().astype(bool))
+    columns['labels'].append(tf.io.decode_raw(batch['labels'], source.label_dtype).numpy())
   columns = {name: np.concatenate(parts) for name, parts in columns.items()}
   order = np.argsort(columns['id'])
   return Index(
@@ -317,7 +325,7 @@ def _build_index(paths: list[Path], folds: np.ndarray, source: Source) -> Index:
     folds=folds[order].astype(np.int32),
     positions=order.astype(np.int64),
     lengths=columns['length'][order].astype(np.int32),
-    labels=columns['labels'][order],
+    labels=columns['labels'][order].astype(source.labels.dtype),
   )
 
 

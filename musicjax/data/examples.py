@@ -6,7 +6,11 @@ import tensorflow_datasets as tfds
 
 
 def features(
-  input_shape: tuple[int | None, ...], input_dtype: str, num_classes: int, weighted: bool = False
+  input_shape: tuple[int | None, ...],
+  input_dtype: str,
+  num_classes: int,
+  weighted: bool = False,
+  label_dtype: str = 'uint8',
 ) -> tfds.features.FeaturesDict:
   """Returns the features of `records.make_record`, with a weight or without."""
 
@@ -18,7 +22,7 @@ def features(
     'id': tfds.features.Text(),
     'track': tfds.features.Text(),
     'inputs': array(input_shape, input_dtype),
-    'labels': array((num_classes,), 'uint8'),
+    'labels': array((num_classes,), label_dtype),
   }
   if weighted:
     stored['weight'] = array((), 'float32')

@@ -160,6 +160,7 @@ def tf_batches(
   """
   index, frame_bytes = prepared.index, prepared.frame_bytes
   num_classes = index.labels.shape[1]
+  label_dtype = np.dtype('uint8' if index.labels.dtype == bool else index.labels.dtype)
   # TensorFlow decodes no padded float16.
   stored_dtype = 'uint16' if prepared.input_dtype == 'float16' else prepared.input_dtype
 
@@ -191,7 +192,8 @@ def tf_batches(
     )
     inputs = tf.io.decode_raw(frames, stored_dtype, fixed_length=time * frame_bytes)
     inputs = tf.bitcast(inputs, prepared.input_dtype)
-    labels = tf.io.decode_raw(parsed['labels'], tf.uint8, fixed_length=num_classes)
+    label_bytes = num_classes * label_dtype.itemsize
+    labels = tf.io.decode_raw(parsed['labels'], label_dtype, fixed_length=label_bytes)
     return {
       'inputs': tf.cast(
         tf.reshape(inputs, tf.concat([shape, [time], prepared.input_shape[1:]], 0)), tf.float32

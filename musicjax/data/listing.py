@@ -79,7 +79,7 @@ def describe(tracks: Sequence[Track], config: ConfigDict) -> dict[str, Any]:
       has not the one tag of a single-label task.
   """
   fields, left_out = config.dataset, []
-  if fields.label_map:
+  if fields.get('label_map'):
     tracks, left_out = _map_labels(tracks, Path(config.data_dir, fields.label_map))
   if config.task == 'single_label' and (odd := [t for t in tracks if len(t.tags) != 1]):
     raise DataError(
@@ -127,16 +127,22 @@ def _read_table(folder: Path, table: str) -> list[Track]:
   path = folder / table
   tracks = {}
   for place, (name, cell, *rest) in tables.read(path, ['path', 'tags'], COLUMNS):
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-      raise DataError(
-        f'{path}: {place}: path: expected a file below the folder, found {quoted(name)}'
-      )
+    check_path(path, place, name)
     if name in tracks:
       raise DataError(f'{path}: {place}: expected every path once, found {quoted(name)} twice')
     tags = cell.split('|' if '|' in cell else ',') if isinstance(cell, str) else cell
     tracks[name] = make_track(path, place, name, tags, folder / name, rest)
   check_rows(path, 'tags', tracks := list(tracks.values()))
   return tracks
+
+
+def check_path(path: Path, place: str, name: tables.Cell) -> str:
+  """Returns what a row of a table says of a file; raises DataError where that is no path below."""
+  if not isinstance(name, str) or not _NAME.fullmatch(name):
+    raise DataError(
+      f'{path}: {place}: path: expected a file below the folder, found {quoted(name)}'
+    )
+  return name
 
 
 def make_track(

@@ -64,6 +64,21 @@ def read_header(path: Path) -> list[str]:
     return file.schema_arrow.names
 
 
+def read_vectors(path: Path, column: str) -> list[list[Any]]:
+  """Returns the list in each cell of a column; none in empty cells.
+
+  Raises:
+    DataError: the file is no Parquet table with this column, or it holds no lists.
+  """
+  with _opened(path) as file:
+    tables.check_header(path, file.schema_arrow.names, [column], [])
+    values = file.read(columns=[column], use_threads=False).column(column).to_pylist()
+  for row, value in enumerate(values, 1):
+    if not isinstance(value, list | None):
+      raise DataError(f'{path}: row {row}: {column}: expected a list, found {quoted(value)}')
+  return [value or [] for value in values]
+
+
 def read_bytes(path: Path, column: str, row: int) -> bytes:
   """Returns the bytes in a cell, or those under `bytes` in it, as Hugging Face stores images.
 

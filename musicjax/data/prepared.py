@@ -25,7 +25,7 @@ class Index:
     folds: [n] int32; `splits.TEST` in the data's own test set.
     positions: [n] int64 of the record among all shards, fold after fold.
     lengths: [n] int32 frames.
-    labels: [n, classes] bool.
+    labels: [n, classes] bool, or [n, targets] float32.
   """
 
   ids: np.ndarray

@@ -33,8 +33,8 @@ class Source:
     manifest: (name, size in bytes, mtime in ns) of the raw files; empty for synthesised data.
     ids: [n] str, unique and ascending.
     groups: [n] str; a group (track, artist, cover) never lies on both sides of a split.
-    labels: [n, classes] bool.
-    label_names: one name a class.
+    labels: [n, classes] bool, or [n, targets] float32 of a regression.
+    label_names: one name a class or target.
     input_shape: of one record, time first, None where it varies: `(None, 768)`.
     input_dtype: of the stored records.
     keys: [n] what `decode` needs to find an example: a path, or a number.
@@ -68,6 +68,11 @@ class Source:
   left_out: tuple[tuple[str, str], ...] = ()
   weights: np.ndarray | None = None
   sliced: bool = False
+
+  @property
+  def label_dtype(self) -> str:
+    """Of labels in records."""
+    return 'uint8' if self.labels.dtype == bool else 'float32'
 
 
 def read(

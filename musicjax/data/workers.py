@@ -54,7 +54,7 @@ class Reader:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-  """What a file is to hold: ids, keys, labels [examples, classes] uint8, weights of examples."""
+  """What a file is to hold: ids, keys, labels [examples, ...] as stored, weights of examples."""
 
   path: Path
   ids: Sequence[str]

@@ -2,7 +2,8 @@
 
 `create_model(config, num_classes, dtype)` returns a module that is applied as
 `module.apply(variables, inputs, lengths, train=..., rngs={'dropout': key})` to inputs
-`[batch, time, ...]` and lengths `[batch]`, and gives logits `[batch, num_classes]` float32.
+`[batch, time, ...]` and lengths `[batch]`, and gives logits `[batch, num_classes]` float32. What it
+adds to the loss it sows as `penalties`, `[batch]` each, and names in an attribute of that name.
 """
 
 import fnmatch

@@ -5,7 +5,8 @@
   python tests/golden/make_golden.py --check  # makes them again; exit code 1 if they differ
 
 The references are the published networks with PyTorch's own layers: the Yandex one, plus a padding
-mask, and the SpectrogramCNN of Music-Predictor with its attention variant. They are
+mask, the SpectrogramCNN of Music-Predictor with its attention variant, and the attention VAE of
+PRESSED/PLAY, also with attention over all places. They are
 computed in float64 and stored in float32: the arrays are then true to float32's last digits on
 every machine, and an error found against them is that of the implementation under test. Weights
 and inputs are rounded to float32 before use. Sizes are the smallest that tell every axis apart.
@@ -27,6 +28,7 @@ from torch.nn import functional as F
 FOLDER = pathlib.Path(__file__).parent
 WIDTH, HEADS, MLP, HEAD_DIM, CLASSES = 16, 4, 32, 24, 10
 CHANNELS = (4, 6, 8)
+LATENT, TARGETS = 5, 3
 BRANCHES = ((7, 5, 5), (5, 3, 3), (3, 3, 3), (1,))
 LENGTHS = (13, 9, 1, 5, 13, 2)
 TIME = 13
@@ -119,6 +121,36 @@ class SpectrogramNetwork(nn.Module):
       x = block(x)
     x = F.relu(self.head_norm(self.head(x.mean((2, 3)))))
     return self.logits(x)
+
+
+class CoverNetwork(nn.Module):
+  """The published attention VAE on pictures [batch, height, width, 3]; `noise` draws the code."""
+
+  def __init__(self, attention, size):
+    super().__init__()
+    widths = itertools.pairwise((3, *CHANNELS))
+    convs = (nn.Conv2d(before, width, 4, stride=2, padding=1) for before, width in widths)
+    self.convs = nn.ModuleList(convs)
+    self.score = nn.Conv2d(CHANNELS[-1], 1, 1)
+    self.attention = attention
+    features = CHANNELS[-1] * np.prod(size) // 4 ** len(CHANNELS)
+    self.mean, self.log_var = nn.Linear(features, LATENT), nn.Linear(features, LATENT)
+    self.outputs = nn.Linear(LATENT, TARGETS)
+
+  def forward(self, inputs, noise=0.0):
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x = ((inputs / 255 - mean) / std).permute(0, 3, 1, 2)
+    for conv in self.convs:
+      x = F.relu(conv(x))
+    score = self.score(x)
+    if self.attention == 'column':
+      attention = score.softmax(2)
+    else:
+      attention = score.flatten(1).softmax(1).view_as(score) * score[0].numel()
+    x = (x * attention).flatten(1)
+    stages = {'attention': attention[:, 0], 'mean': self.mean(x), 'log_var': self.log_var(x)}
+    code = stages['mean'] + (stages['log_var'] / 2).exp() * noise
+    return stages | {'outputs': self.outputs(code)}
 
 
 def rounded(array):
@@ -226,6 +258,26 @@ def make_spectrogram(rng, shape, **sizes):
   return arrays | prefixed('after', dict(network.named_buffers()))
 
 
+def make_attention_vae(rng, attention, size=(16, 24)):
+  """Stages in evaluation; in training outputs with given noise, loss and gradients."""
+  network = make_network(rng, CoverNetwork, attention=attention, size=size)
+  inputs = rounded(rng.integers(0, 256, (5, *size, 3)))
+  labels, noise = rounded(rng.normal(size=(5, TARGETS))), rounded(rng.normal(size=(5, LATENT)))
+  with torch.no_grad():
+    network.score.weight *= 4.0  # Else attention would be almost even.
+  arrays = {'inputs': inputs, 'labels': labels, 'noise': noise}
+  arrays |= prefixed('state', network.state_dict())
+  with torch.no_grad():
+    arrays |= prefixed('eval', network(inputs))
+  stages = network(inputs, noise)
+  mean, log_var = stages['mean'], stages['log_var']
+  kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum()
+  loss = (F.mse_loss(stages['outputs'], labels, reduction='sum') + kl) / len(inputs)
+  loss.backward()
+  arrays |= {'train/outputs': stages['outputs'], 'train/kl': kl / len(inputs), 'train/loss': loss}
+  return arrays | prefixed('grad', {name: p.grad for name, p in network.named_parameters()})
+
+
 def asymmetric(logits, labels, gamma_neg, gamma_pos, clip):
   """Ridnik et al. 2021 for hard labels, term by term as in the paper."""
   p = torch.sigmoid(logits)
@@ -297,6 +349,8 @@ def write(folder):
       'spectrogram_cnn_attention',
       functools.partial(make_spectrogram, shape=(6, 17, 19), pool=2, attention=True),
     ),
+    ('attention_vae', functools.partial(make_attention_vae, attention='column')),
+    ('attention_vae_image', functools.partial(make_attention_vae, attention='image')),
     ('losses', make_losses),
   ):
     arrays = make(np.random.default_rng(0))

@@ -17,27 +17,21 @@ and those of `musicjax.data.listing`.
 """
 
 import functools
-import io
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from musicjax.audio.features import AMIN, LogMel
 from musicjax.audio.slices import Slices
-from musicjax.data import listing, parquet, tables
+from musicjax.data import listing, parquet, pictures, tables
 from musicjax.data.source import Source, check_name, manifest
-from musicjax.errors import DataError
 
 FIELDS = ('sample_rate', 'n_fft', 'n_mels', 'mel_scale', 'num_frames', *listing.FIELDS)
-EXTENSIONS = ('.jpeg', '.jpg', '.png', '.webp')
-_FORMATS = ('JPEG', 'PNG', 'WEBP')
-_MIN_SIDE = 16  # Pixels.
-_MAX_PIXELS = 1 << 26  # 25 minutes at 1,024 rows and 43 columns a second.
+EXTENSIONS = pictures.EXTENSIONS
 # As for audio: 0 is white paper, black is below 1.
 _OFFSET_DB, _SCALE_DB = 100.0, 150.0
 
@@ -104,7 +98,8 @@ def decode_file(path: Path, parameters: Mapping[str, Any]) -> np.ndarray:
 def decode_cell(row: int, path: Path, parameters: Mapping[str, Any]) -> np.ndarray:
   """As `decode_file`, of an image in a row, from 0, of a Parquet file."""
   content = parquet.read_bytes(path, 'image', row)
-  return np.stack(list(_project(_decode(content, f'{path}: row {row + 1}'), parameters)))
+  grey = pictures.decode(content, f'{path}: row {row + 1}', 'L')
+  return np.stack(list(_project(np.asarray(grey), parameters)))
 
 
 def read_inputs(
@@ -135,44 +130,10 @@ def _read_squares(
 
 
 def _read_image(path: Path) -> np.ndarray:
+  """Returns an image as grey [rows, columns] uint8."""
   with tables.opened(path) as file:
     content = file.read()
-  return _decode(content, str(path))
-
-
-def _decode(content: bytes, name: str) -> np.ndarray:
-  """Returns an image as grey [rows, columns] uint8, transparent parts on white paper.
-
-  Raises:
-    DataError: it is not sound, has other than 8 bits a channel or several pictures, or its size is
-      out of range; `name` tells which.
-  """
-  try:
-    with warnings.catch_warnings():
-      warnings.simplefilter('error', Image.DecompressionBombWarning)
-      image = Image.open(io.BytesIO(content), formats=_FORMATS)
-    width, height = image.size
-    # Before memory is asked for.
-    if min(width, height) < _MIN_SIDE or width * height > _MAX_PIXELS:
-      raise DataError(
-        f'{name}: expected an image of at least {_MIN_SIDE} x {_MIN_SIDE} and at most '
-        f'{_MAX_PIXELS} pixels, found {width} x {height}'
-      )
-    if image.mode not in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA') or getattr(image, 'n_frames', 1) > 1:
-      found = f'{image.mode}, {getattr(image, "n_frames", 1)} of them'
-      raise DataError(f'{name}: expected one picture, grey or RGB of 8 bits, found {found}')
-    if image.has_transparency_data:
-      image = image.convert('RGBA')
-      image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
-    return np.asarray(image.convert('L'))
-  except DataError:
-    raise
-  except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-    raise DataError(f'{name}: expected an image of at most {_MAX_PIXELS} pixels') from None
-  except Exception as error:  # Damaged files lead Pillow to many.
-    told = 'no PNG, JPEG or WebP' if isinstance(error, UnidentifiedImageError) else error
-    told = ' '.join(str(told).split()) or type(error).__name__
-    raise DataError(f'{name}: expected a sound image, found: {told[:100]}') from None
+  return np.asarray(pictures.decode(content, str(path), 'L'))
 
 
 def _project(grey: np.ndarray, parameters: Mapping[str, Any]) -> Iterator[np.ndarray]:

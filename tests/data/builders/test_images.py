@@ -11,7 +11,7 @@ from PIL import Image
 from configs import spectrogram_cnn
 from musicjax import train
 from musicjax.audio.features import LogMel
-from musicjax.data import array_records
+from musicjax.data import array_records, pictures
 from musicjax.data.builders import images
 from musicjax.errors import ConfigError, DataError
 
@@ -59,7 +59,7 @@ def write_parquet(path, contents, text, **columns):
 
 
 def decode(content):
-  return images._decode(content, 'x.png')
+  return np.asarray(pictures.decode(content, 'x.png', 'L'))
 
 
 def test_squares_are_inverted_turned_and_projected_as_published():
