@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from musicjax import command_line
 from musicjax.errors import ConfigError, DataError, quoted
 from musicjax.playlist import catalog as catalog_lib
-from musicjax.playlist import genres, recommend, targets
+from musicjax.playlist import genres, queries, recommend
 from musicjax.playlist.recommend import Wish
 
 FLAGS = flags.FLAGS
@@ -50,7 +50,7 @@ def main(_: ConfigDict | None) -> None:
   if bool(FLAGS.features) == bool(FLAGS.like):
     found = 'both' if FLAGS.like else 'none'
     raise ConfigError(f'--features, --like: expected one of them, found {found}')
-  features = targets.parse_features(FLAGS.features) if FLAGS.features else None
+  features = queries.parse_features(FLAGS.features) if FLAGS.features else None
   genre_map = genres.read_genre_map(Path(FLAGS.genre_map)) if FLAGS.genre_map else {}
   mapped = genres.make_mapper(genre_map)
   seeds = _map_wanted(mapped)
@@ -61,7 +61,7 @@ def main(_: ConfigDict | None) -> None:
   folder, path = Path(FLAGS.workdir, 'playlist'), Path(FLAGS.catalog)
   workdir_lib.check_writable(folder, '--workdir')
   catalog, skipped = catalog_lib.read(path)
-  liked = targets.find_track(catalog, FLAGS.like) if FLAGS.like else None
+  liked = queries.find_track(catalog, FLAGS.like) if FLAGS.like else None
   features = catalog.features[liked] if features is None else features
 
   wanted = {seed for found in seeds.values() for seed in found} if seeds else None

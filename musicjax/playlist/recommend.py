@@ -38,7 +38,7 @@ class Wish:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-  """A catalogue, ready for queries.
+  """A catalogue, ready to be asked.
 
   Attributes:
     mean, std: [8] float64, of the catalogue's features.

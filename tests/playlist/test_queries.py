@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from musicjax.errors import ConfigError
-from musicjax.playlist import targets
+from musicjax.playlist import queries
 from tests.playlist.tracks import make_catalog
 
 GIVEN = [
@@ -15,7 +15,7 @@ GIVEN = [
 
 def test_features_are_given_by_name_in_any_order():
   expected = [0.1, 0.2, 0.3, 0.4, 0.5, -6.5, 0.7, 1]
-  np.testing.assert_array_equal(targets.parse_features(GIVEN), expected)
+  np.testing.assert_array_equal(queries.parse_features(GIVEN), expected)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_features_are_given_by_name_in_any_order():
 )
 def test_features_that_cannot_be_used_are_refused(given, message):
   with pytest.raises(ConfigError, match=f'--features: {message}'):
-    targets.parse_features(given)
+    queries.parse_features(given)
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def catalog():
 
 
 def test_a_track_is_found_by_id_then_by_name(catalog):
-  assert targets.find_track(catalog, 'id5') == 5
-  assert targets.find_track(catalog, 'ID5') == 4
-  assert targets.find_track(catalog, 'b -  INTRO') == 1
-  assert targets.find_track(catalog, 'Blue') == 3  # The more popular of one song's two.
+  assert queries.find_track(catalog, 'id5') == 5
+  assert queries.find_track(catalog, 'ID5') == 4
+  assert queries.find_track(catalog, 'b -  INTRO') == 1
+  assert queries.find_track(catalog, 'Blue') == 3  # The more popular of one song's two.
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_a_track_is_found_by_id_then_by_name(catalog):
 )
 def test_a_track_that_is_not_one_is_told_with_what_is_near(text, message, catalog):
   with pytest.raises(ConfigError, match=f'--like: .*{message}'):
-    targets.find_track(catalog, text)
+    queries.find_track(catalog, text)
