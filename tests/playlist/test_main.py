@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import musicjax
-from tests.playlist.test_targets import GIVEN
+from tests.playlist.test_queries import GIVEN
 from tests.playlist.tracks import row, write_csv
 
 FEATURES = f'--features={",".join(GIVEN)}'
