@@ -32,7 +32,7 @@ _Slice = tuple[tuple[float, float], np.ndarray]
 
 
 @dataclasses.dataclass
-class _Track:
+class Track:
   """A path to predict; `error` says why it cannot be.
 
   Attributes:
@@ -90,17 +90,7 @@ def predict(
   digest = hashlib.sha256(repr([str(path) for path, _ in named]).encode()).hexdigest()
   processes.check_same({'files to predict, their SHA-256': digest})
 
-  readable = [path for path, error in named if error is None]
-  read = module.read_inputs(readable, tuple(dataset['input_shape']), dataset['parameters'])
-  arrays = (next(read) if error is None else (path, error) for path, error in named)
-  silent = not sharding.is_main_process()
-  arrays = tqdm.tqdm(arrays, desc='Predicting', unit=' files', total=len(named), disable=silent)
-  mesh = sharding.make_mesh()
-  parts = system.create(config, dataset, mesh)
-  saved = Checkpoints(workdir / 'checkpoints', read_only=True)
-  state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
-  eval_step = functools.partial(parts.eval_step, state.eval_variables)
-  tracks = _score(eval_step, mesh, config, dataset, arrays, slices)
+  tracks = score_files(workdir, config, dataset, checkpoint, named, slices)
   folder = workdir / 'predictions'
   if inputs:
     return _write_tables(folder, tracks, dataset['label_names'], slices)
@@ -115,8 +105,40 @@ def predict(
   return folder / name
 
 
+def score_files(
+  workdir: Path,
+  config: ConfigDict,
+  dataset: dict[str, Any],
+  checkpoint: str,
+  named: Sequence[tuple[Path, DataError | None]],
+  slices: bool = False,
+) -> Iterator[Track]:
+  """Returns files with their scores, or what is wrong of them, in order, as they are read.
+
+  Args:
+    workdir: of a trained run.
+    config: of that run.
+    dataset: what `dataset.json` of that run holds.
+    checkpoint: `best`, `latest` or a step.
+    named: as of `files.find`.
+    slices: keep the scores of slices, too.
+  """
+  module = builders.module(dataset['name'])
+  readable = [path for path, error in named if error is None]
+  read = module.read_inputs(readable, tuple(dataset['input_shape']), dataset['parameters'])
+  arrays = (next(read) if error is None else (path, error) for path, error in named)
+  silent = not sharding.is_main_process()
+  arrays = tqdm.tqdm(arrays, desc='Predicting', unit=' files', total=len(named), disable=silent)
+  mesh = sharding.make_mesh()
+  parts = system.create(config, dataset, mesh)
+  saved = Checkpoints(workdir / 'checkpoints', read_only=True)
+  state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
+  eval_step = functools.partial(parts.eval_step, state.eval_variables)
+  return _score(eval_step, mesh, config, dataset, arrays, slices)
+
+
 def _write_tables(
-  folder: Path, tracks: Iterable[_Track], label_names: Sequence[str], slices: bool
+  folder: Path, tracks: Iterable[Track], label_names: Sequence[str], slices: bool
 ) -> Path:
   """Writes tracks as they come, and returns where; without one that can be read, nothing.
 
@@ -161,7 +183,7 @@ def _score(
   dataset: dict[str, Any],
   arrays: Iterable[tuple[Path, np.ndarray | Iterator[_Slice] | DataError]],
   keep_slices: bool,
-) -> Iterator[_Track]:
+) -> Iterator[Track]:
   """Yields tracks with their scores, means over slices, in the order of `arrays`.
 
   Memory holds the examples of a few batches, whatever the length of a track.
@@ -194,7 +216,7 @@ def _score(
   yield from map(_checked, begun)
 
 
-def _checked(track: _Track) -> _Track:
+def _checked(track: Track) -> Track:
   """Gives a track an error where a score is no number, as of inputs beyond all measure."""
   if not track.error and not np.isfinite(track.sums).all():
     track.error = DataError(f'{track.path}: expected finite scores, found NaN or Inf')
@@ -203,15 +225,15 @@ def _checked(track: _Track) -> _Track:
 
 def _examples(
   arrays: Iterable[tuple[Path, np.ndarray | Iterator[_Slice] | DataError]],
-  begun: collections.deque[_Track],
-) -> Iterator[tuple[_Track, tuple[float, float] | None, np.ndarray]]:
+  begun: collections.deque[Track],
+) -> Iterator[tuple[Track, tuple[float, float] | None, np.ndarray]]:
   """Yields (track, seconds, inputs) of every slice, or of a whole track, then without seconds.
 
   Every track is appended to `begun` before. One that proves to be bad gets its error, also behind
   slices that were yielded.
   """
   for path, inputs in arrays:
-    begun.append(track := _Track(path))
+    begun.append(track := Track(path))
     if isinstance(inputs, DataError):
       track.error = inputs
     elif isinstance(inputs, np.ndarray):

@@ -109,15 +109,15 @@ def recommend(
     leave_out: row of a song that is not wanted.
   """
   target = (features - index.mean) / index.std
-  allowed = _allowed(index, seed_genres, leave_out)
-  scores = np.where(allowed, _scores(index, target.astype(np.float32), wish), np.float32(-np.inf))
-  total = int(np.count_nonzero(allowed))
+  allowed = np.flatnonzero(_allowed(index, seed_genres, leave_out))
+  scores = _scores(index, target.astype(np.float32), wish)[allowed]
   pool_size = max(_POOL, 10 * wish.size)
   while True:
-    first = len(scores) - min(pool_size, total)
-    pool = np.sort(np.argpartition(scores, first - 1)[first:]) if first else np.arange(total)
+    first = max(0, len(allowed) - pool_size)
+    best = np.sort(np.argpartition(scores, first - 1)[first:]) if first else slice(None)
+    pool = allowed[best]
     picks, nearness = _pick(index, target, pool, wish)
-    if len(picks) == wish.size or pool_size >= total:
+    if len(picks) == wish.size or not first:
       return pool[picks], nearness[picks]
     pool_size *= 4  # The best tracks are of too few artists.
 
