@@ -102,7 +102,7 @@ def _fault(cells: Sequence[tables.Cell], values: Sequence[float]) -> str | None:
     if not _text(cell).strip():
       return f'{field}: expected text, found {quoted(cell)}'
   for field, cell in (('track_id', track_id), ('location', location)):
-    if not isinstance(cell, str) or '\0' in cell or cell.strip().splitlines() not in ([], [cell]):
+    if not isinstance(cell, str) or '\0' in cell or cell != ''.join(cell.splitlines()).strip():
       return f'{field}: expected one line of text, found {quoted(cell)}'
   for field, value, cell in zip(FEATURES, values[:-1], features, strict=True):
     if fault := feature_fault(field, value, cell):

@@ -19,11 +19,15 @@ BAD = {
   'no name': ({'name': ''}, "name: expected text, found ''"),
   'no artist': ({'artist': ''}, "artist: expected text, found ''"),
   'twice': ({'track_id': 'first'}, "track_id: expected one row a track, found 'first' again"),
+  'padded': ({'location': ' '}, "location: expected one line of text, found ' '"),
 }
 
 
 def test_rows_that_cannot_be_used_are_told_and_the_others_are_read(tmp_path):
-  rows = [row(track_id='first', energy=0.25), *(row(track_id=kind) | BAD[kind][0] for kind in BAD)]
+  rows = [
+    row(track_id='first', energy=0.25, location=''),
+    *(row(track_id=kind) | BAD[kind][0] for kind in BAD),
+  ]
   path = write_csv(tmp_path / 'tracks.csv', [*rows, row(track_id='last', name='a, "b"\nc')])
   found, skipped = catalog.read(path)
   assert found.ids == ['first', 'last']
