@@ -52,6 +52,26 @@ def get_config(variant: str = '') -> ConfigDict:
   config.optimizer.name = 'adam'
   config.optimizer.learning_rate = 1e-3
   config.optimizer.weight_decay = 0.0
+  config.augment = dict(
+    rotate_zoom=dict(
+      max_degrees=10.0,  # either way
+      min_zoom=0.8,
+      max_zoom=1.2,
+      probability=0.5,  # of a cover to be distorted, as are all others here
+    ),
+    flip_horizontal=dict(probability=0.5),
+    flip_vertical=dict(probability=0.5),
+    exposure=dict(low=0.7, high=1.3, probability=0.5),  # factors of brightness and contrast
+    saturation_hue=dict(
+      low=0.7,  # factor of saturation
+      high=1.3,
+      max_degrees=20.0,  # of hue: 10 of OpenCV's, which has 180
+      probability=0.5,
+    ),
+    pixel_noise=dict(sigma=15.0, probability=0.5),  # of 255
+    blur=dict(sigma=1.0, probability=0.5),  # pixels
+    sharpen=dict(amount=1.0, probability=0.5),
+  )
   if variant == 'baseline':
     return config
 

@@ -90,7 +90,12 @@ def predict(
   digest = hashlib.sha256(repr([str(path) for path, _ in named]).encode()).hexdigest()
   processes.check_same({'files to predict, their SHA-256': digest})
 
-  tracks = score_files(workdir, config, dataset, checkpoint, named, slices)
+  readable = [path for path, error in named if error is None]
+  read = module.read_inputs(readable, tuple(dataset['input_shape']), dataset['parameters'])
+  arrays = (next(read) if error is None else (path, error) for path, error in named)
+  silent = not sharding.is_main_process()
+  arrays = tqdm.tqdm(arrays, desc='Predicting', unit=' files', total=len(named), disable=silent)
+  tracks = load(workdir, config, checkpoint)(arrays, slices)
   folder = workdir / 'predictions'
   if inputs:
     return _write_tables(folder, tracks, dataset['label_names'], slices)
@@ -105,36 +110,29 @@ def predict(
   return folder / name
 
 
-def score_files(
-  workdir: Path,
-  config: ConfigDict,
-  dataset: dict[str, Any],
-  checkpoint: str,
-  named: Sequence[tuple[Path, DataError | None]],
-  slices: bool = False,
-) -> Iterator[Track]:
-  """Returns files with their scores, or what is wrong of them, in order, as they are read.
+def load(
+  workdir: Path, config: ConfigDict, checkpoint: str = 'best'
+) -> Callable[..., Iterator[Track]]:
+  """Returns what scores inputs with a run's model: (arrays, keep_slices=False) -> tracks, in order.
+
+  `arrays` are (path, inputs or the error that stands for them), as the dataset's `read_inputs`
+  yields them. A `Track` holds the scores, or the error.
 
   Args:
     workdir: of a trained run.
     config: of that run.
-    dataset: what `dataset.json` of that run holds.
     checkpoint: `best`, `latest` or a step.
-    named: as of `files.find`.
-    slices: keep the scores of slices, too.
+
+  Raises:
+    ConfigError: there is no such checkpoint.
   """
-  module = builders.module(dataset['name'])
-  readable = [path for path, error in named if error is None]
-  read = module.read_inputs(readable, tuple(dataset['input_shape']), dataset['parameters'])
-  arrays = (next(read) if error is None else (path, error) for path, error in named)
-  silent = not sharding.is_main_process()
-  arrays = tqdm.tqdm(arrays, desc='Predicting', unit=' files', total=len(named), disable=silent)
+  dataset = workdir_lib.read_dataset(workdir)
   mesh = sharding.make_mesh()
   parts = system.create(config, dataset, mesh)
   saved = Checkpoints(workdir / 'checkpoints', read_only=True)
   state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
   eval_step = functools.partial(parts.eval_step, state.eval_variables)
-  return _score(eval_step, mesh, config, dataset, arrays, slices)
+  return functools.partial(_score, eval_step, mesh, config, dataset)
 
 
 def _write_tables(
@@ -182,7 +180,7 @@ def _score(
   config: ConfigDict,
   dataset: dict[str, Any],
   arrays: Iterable[tuple[Path, np.ndarray | Iterator[_Slice] | DataError]],
-  keep_slices: bool,
+  keep_slices: bool = False,
 ) -> Iterator[Track]:
   """Yields tracks with their scores, means over slices, in the order of `arrays`.
 

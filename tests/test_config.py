@@ -88,7 +88,7 @@ REFUSED = [
   ('model.head_dropout', float('nan'), '[0, 1], found nan'),
   ('model.width', 0, 'multiple of 2 num_heads'),
   ('model.num_heads', 0, 'positive whole number'),
-  ('model.name', 'attention', 'nearest: attention_transformer'),
+  ('model.name', 'attention_trans', 'nearest: attention_transformer'),
   ('model.widht', 3, 'nearest: width'),
   ('loss.label_smoothing', -0.1, '[0, 1], found -0.1'),
   ('loss.name', 'asymetric', 'nearest: asymmetric'),

@@ -27,6 +27,8 @@ CASES = {
   'softmax_smoothed': {'name': 'softmax_cross_entropy', 'label_smoothing': 0.1},
 }
 
+OF_CLASSES = sorted(losses.LOSSES.keys() - {'squared_error'})
+
 
 @pytest.mark.parametrize('case', CASES)
 def test_values_and_gradients_equal_torch(case):
@@ -40,7 +42,7 @@ def test_values_and_gradients_equal_torch(case):
   assert relative_error(gradient, golden[case]['gradient']) <= 1e-5
 
 
-@pytest.mark.parametrize('name', losses.LOSSES)
+@pytest.mark.parametrize('name', OF_CLASSES)
 def test_losses_and_gradients_are_finite_at_extreme_logits(name):
   loss = losses.create({'name': name})
   logits = jnp.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]], jnp.bfloat16)
@@ -112,7 +114,7 @@ def test_weights_by_support_are_refused_without_it_when_computed_and_not_before(
   )
 
 
-@pytest.mark.parametrize('name', losses.LOSSES)
+@pytest.mark.parametrize('name', OF_CLASSES)
 def test_losses_are_linear_in_the_labels(name):
   loss = losses.create({'name': name, 'label_smoothing': 0.1})
   rng = np.random.default_rng(0)

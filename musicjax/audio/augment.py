@@ -10,7 +10,7 @@ switching one on leaves what the others draw as it was.
 A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`,
 where it has them with `weights` `[batch]`. A label of a mixture counts by the weight of the example
 that brought it, too. Inputs may be waveforms, `[batch, samples]`: what is said of frames holds for
-samples then.
+samples then. Those of pictures are in `augment_images.py`, and come after these.
 """
 
 import inspect
@@ -20,6 +20,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from musicjax.audio import augment_images
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields, check_name
 
@@ -290,14 +291,14 @@ AUGMENTS = {
     spec_augment,
     random_erasing,
   )
-}
+} | augment_images.AUGMENTS
 
 
 def create(config) -> Callable[[jax.Array, Batch], Batch]:
   """Returns `f(key, batch) -> batch`, which applies what `config.augment` names.
 
   Args:
-    config: `config.augment`: names of functions of this module, each with its keyword arguments.
+    config: `config.augment`: names in `AUGMENTS`, each with its keyword arguments.
 
   Raises:
     ConfigError: a name or a field is not known, or a field is missing.

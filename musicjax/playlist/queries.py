@@ -71,6 +71,7 @@ def features_of_image(workdir: Path, image: Path) -> np.ndarray:
   """
   from musicjax import predict, system  # Seconds, where nothing else needs them.
   from musicjax import workdir as workdir_lib
+  from musicjax.data import builders
 
   config = workdir_lib.read_config(workdir, None)
   system.check(config)
@@ -78,7 +79,9 @@ def features_of_image(workdir: Path, image: Path) -> np.ndarray:
   if dataset['label_names'] != list(FEATURES):
     found = quoted(dataset['label_names'])
     raise ConfigError(f'--workdir: expected a run that predicts {list(FEATURES)}, found {found}')
-  [track] = predict.score_files(workdir, config, dataset, 'best', [(image, None)])
+  read = builders.module(dataset['name']).read_inputs
+  inputs = read([image], tuple(dataset['input_shape']), dataset['parameters'])
+  [track] = predict.load(workdir, config)(inputs)
   if track.error:
     raise track.error
   return track.scores
