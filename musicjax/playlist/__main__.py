@@ -1,6 +1,7 @@
 """A playlist from a local catalogue that sounds like what is given.
 
-  python -m musicjax.playlist --workdir=W --catalog=tracks.csv --like='NAME' --size=20
+  python -m musicjax.playlist --workdir=W --catalog=tracks.csv --image=COVER.jpg --size=20
+  python -m musicjax.playlist --workdir=W --catalog=tracks.csv --like='NAME'
   python -m musicjax.playlist --workdir=W --catalog=tracks.csv --genres='indie pop, chicago blues' \
     --features=acousticness=0.2,danceability=0.7,energy=0.8,instrumentalness=0,liveness=0.1,loudness=-6,speechiness=0.05,valence=0.9
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from musicjax import command_line
+from musicjax import backends, command_line
 from musicjax.errors import ConfigError, DataError, quoted
 from musicjax.playlist import catalog as catalog_lib
 from musicjax.playlist import genres, queries, recommend
@@ -28,6 +29,7 @@ FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(command_line)  # --help shows them, too.
 flags.DEFINE_string('workdir', None, 'Its folder playlist/ gets the files; made if missing.')
 flags.DEFINE_string('catalog', None, 'CSV or Parquet table of tracks, with genres and features.')
+flags.DEFINE_string('image', None, 'What to sound like: a cover, by the run in --workdir.')
 flags.DEFINE_list('features', [], 'What to sound like: the eight features, as energy=0.8,...')
 flags.DEFINE_string('like', None, 'What to sound like: a track of the catalogue, by id or name.')
 flags.DEFINE_list('genres', [], 'Tracks of any of these alone; none: of all.')
@@ -47,10 +49,11 @@ def main(_: ConfigDict | None) -> None:
     ConfigError, DataError, StorageError: what the user must know, in one line.
   """
   command_line.require('workdir', 'catalog')
-  if bool(FLAGS.features) == bool(FLAGS.like):
-    found = 'both' if FLAGS.like else 'none'
-    raise ConfigError(f'--features, --like: expected one of them, found {found}')
-  features = queries.parse_features(FLAGS.features) if FLAGS.features else None
+  given = [name for name in ('image', 'features', 'like') if FLAGS[name].value]
+  if len(given) != 1:
+    raise ConfigError(f'--image, --features, --like: expected one of them, found {given or "none"}')
+  if FLAGS.features:
+    features = queries.parse_features(FLAGS.features)
   genre_map = genres.read_genre_map(Path(FLAGS.genre_map)) if FLAGS.genre_map else {}
   mapped = genres.make_mapper(genre_map)
   seeds = _map_wanted(mapped)
@@ -62,7 +65,11 @@ def main(_: ConfigDict | None) -> None:
   workdir_lib.check_writable(folder, '--workdir')
   catalog, skipped = catalog_lib.read(path)
   liked = queries.find_track(catalog, FLAGS.like) if FLAGS.like else None
-  features = catalog.features[liked] if features is None else features
+  if FLAGS.like:
+    features = catalog.features[liked]
+  elif FLAGS.image:
+    backends.set_up(backends.COMPILATION_CACHE, distributed=False)
+    features = queries.features_of_image(Path(FLAGS.workdir), Path(FLAGS.image))
 
   wanted = {seed for found in seeds.values() for seed in found} if seeds else None
   index = recommend.make_index(catalog, mapped)
@@ -79,6 +86,7 @@ def main(_: ConfigDict | None) -> None:
   workdir_lib.write_csv(folder / 'unmapped.csv', [('genre', 'tracks'), *unmapped])
   about = {
     'features': dict(zip(catalog_lib.FEATURES, map(outputs.rounded, features), strict=True)),
+    'image': FLAGS.image,
     'like': catalog.ids[liked] if FLAGS.like else None,
     'genres': seeds,
     **dataclasses.asdict(wish),

@@ -1,6 +1,7 @@
-"""What a playlist is to sound like: features that are named, or a track of the catalogue."""
+"""What a playlist is to sound like: named features, a track of the catalogue, or a cover."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -55,6 +56,35 @@ def find_track(catalog: Catalog, text: str) -> int:
   near = [row for row, name in enumerate(names) if wanted and wanted in name]
   told = f'; there is {_told(catalog, near)}' if near else ''
   raise ConfigError(f'--like: expected an id or a name, found none that is {quoted(text)}{told}')
+
+
+def features_of_image(workdir: Path, image: Path) -> np.ndarray:
+  """Returns [8] float64 features, in the order of `FEATURES`, that a run predicts of a cover.
+
+  Args:
+    workdir: of a run on covers; its best checkpoint predicts.
+    image: PNG, JPEG or WebP.
+
+  Raises:
+    ConfigError: the workdir holds no such run.
+    DataError: the image cannot be read, or predicted.
+  """
+  from musicjax import predict, system  # Seconds, where nothing else needs them.
+  from musicjax import workdir as workdir_lib
+  from musicjax.data import builders
+
+  config = workdir_lib.read_config(workdir, None)
+  system.check(config)
+  dataset = workdir_lib.read_dataset(workdir)
+  if dataset['label_names'] != list(FEATURES):
+    found = quoted(dataset['label_names'])
+    raise ConfigError(f'--workdir: expected a run that predicts {list(FEATURES)}, found {found}')
+  read = builders.module(dataset['name']).read_inputs
+  inputs = read([image], tuple(dataset['input_shape']), dataset['parameters'])
+  [track] = predict.load(workdir, config)(inputs)
+  if track.error:
+    raise track.error
+  return track.scores
 
 
 def _told(catalog: Catalog, rows: Sequence[int]) -> str:

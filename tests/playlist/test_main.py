@@ -75,8 +75,8 @@ def test_fewer_tracks_than_wanted_are_told(tracks, tmp_path):
 def test_what_cannot_be_is_one_line(tracks, tmp_path):
   given = (f'--workdir={tmp_path}', f'--catalog={tracks}')
   for arguments, message in (
-    (given, '--features, --like: expected one of them, found none'),
-    ((*given, FEATURES, '--like=n3'), '--features, --like: expected one of them, found both'),
+    (given, '--image, --features, --like: expected one of them, found none'),
+    ((*given, FEATURES, '--like=n3'), "expected one of them, found ['features', 'like']"),
     (('--like=x', given[1]), '--workdir: expected a value'),
     ((*given, FEATURES, '--variety=nan'), '--variety: expected a number from 0 to 1, found nan'),
     ((*given, FEATURES, '--genres=zzz'), "expected genres that have a seed genre, found 'zzz'"),
