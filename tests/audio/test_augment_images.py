@@ -16,8 +16,7 @@ PICTURES = np.random.default_rng(0).uniform(0, 255, (SIZE, HEIGHT, WIDTH, 3)).as
 
 def distort(name, pictures=PICTURES, seed=0, **fields):
   batch = {'inputs': jnp.asarray(pictures), 'lengths': jnp.full(len(pictures), pictures.shape[1])}
-  function = augment_images.AUGMENTS[name]
-  after = jax.jit(lambda key: function(key, batch, **fields))(jax.random.key(seed))
+  after = jax.jit(augment.create({name: fields}))(jax.random.key(seed), batch)
   assert after.keys() == batch.keys()
   return np.asarray(after['inputs'])
 
@@ -74,7 +73,7 @@ def test_zoom_keeps_the_size_and_scales_about_the_centre():
 def test_sampling_equals_scipys():
   rng = np.random.default_rng(0)
   y, x = rng.uniform(-3, HEIGHT + 3, (2, 5, 6)), rng.uniform(-3, WIDTH + 3, (2, 5, 6))
-  found = augment_images._sample(jnp.asarray(PICTURES[:2]), jnp.asarray(y), jnp.asarray(x))
+  found = jax.vmap(augment_images._sample)(PICTURES[:2], y, x)
   for i, channel in np.ndindex(2, 3):
     expected = scipy.ndimage.map_coordinates(
       PICTURES[i, ..., channel], [y[i], x[i]], order=1, mode='nearest'
