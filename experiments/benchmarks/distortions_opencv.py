@@ -1,10 +1,10 @@
 """Distorts pictures by OpenCV, one after the other; distortions.py starts it.
 
-  python experiments/benchmarks/distortions_opencv.py COUNT SIZE
+  python experiments/benchmarks/distortions_opencv.py COUNT SIZE PASSES
 
-Distortions and their ranges are those of configs/pressed_play.py, on bytes. Prints what it found in
-a first pass over COUNT random pictures, of SIZE x SIZE pixels, then the seconds of one pass for
-every line that it reads. OpenCV and NumPy only.
+Distortions and their ranges are those of configs/pressed_play.py, on COUNT random pictures of
+bytes, SIZE x SIZE pixels. Prints OpenCV's version and threads, then, for every line that it reads,
+the seconds of PASSES over the pictures. OpenCV and NumPy only.
 """
 
 import json
@@ -52,15 +52,16 @@ def distort(x: np.ndarray) -> np.ndarray:
 
 
 def main():
-  count, size = int(sys.argv[1]), int(sys.argv[2])
+  count, size, passes = map(int, sys.argv[1:])
   pictures = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
-  first = [distort(x) for x in pictures]
-  assert all(x.shape == (size, size, 3) and x.dtype == np.uint8 for x in first)
-  print(json.dumps({'opencv': cv2.__version__, 'threads': cv2.getNumThreads()}), flush=True)
+  for x in pictures:
+    assert distort(x).shape == x.shape
+  print(json.dumps({'version': cv2.__version__, 'threads': cv2.getNumThreads()}), flush=True)
   for _ in sys.stdin:
     start = time.perf_counter()
-    for x in pictures:
-      distort(x)
+    for _ in range(passes):
+      for x in pictures:
+        distort(x)
     print(time.perf_counter() - start, flush=True)
 
 

@@ -14,7 +14,7 @@ import scipy.special
 
 Batch = dict[str, jax.Array]
 
-# Quantiles of the normal distribution: the inverse of erf is eight times slower in XLA on CPU.
+# Quantiles of the normal distribution: the inverse of erf is several times slower in XLA on CPU.
 _NORMAL = scipy.special.ndtri((np.arange(4096) + 0.5) / 4096).astype(np.float32)
 
 

@@ -34,6 +34,13 @@ def test_half_of_the_pictures_are_changed_the_others_not_and_all_stay_in_range(n
   np.testing.assert_allclose(distort(name, PICTURES, probability=0.0), PICTURES, atol=1e-3)
 
 
+def test_many_devices_distort_as_one_does(monkeypatch):
+  one = [distort(name) for name in augment_images.AUGMENTS]
+  monkeypatch.setattr(jax, 'device_count', lambda: 2)
+  for name, expected in zip(augment_images.AUGMENTS, one, strict=True):
+    np.testing.assert_allclose(distort(name), expected, atol=1e-2)  # Of 255.
+
+
 def test_flips_swap_sides():
   flipped = distort('flip_horizontal', probability=1.0)
   np.testing.assert_array_equal(flipped, PICTURES[:, :, ::-1])
