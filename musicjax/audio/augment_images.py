@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
+from jax.extend.random import threefry_2x32
 
 Batch = dict[str, jax.Array]
 
@@ -95,14 +96,11 @@ def _sample(picture: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
   top = jnp.minimum(y.astype(jnp.int32), height - 2)
   left = jnp.minimum(x.astype(jnp.int32), width - 2)
   down, right = (y - top)[..., None], (x - left)[..., None]
-  # Two neighbours lie side by side: one look-up finds both.
-  pairs = jnp.concatenate([picture, jnp.roll(picture, -1, axis=1)], axis=2)
-  pairs = pairs.reshape(height * width, 2 * channels)
-  place = top * width + left
+  pixels, place = picture.reshape(height * width, channels), top * width + left
 
   def row(place):
-    found = pairs.at[place].get(mode='promise_in_bounds')
-    return found[..., :channels] + right * (found[..., channels:] - found[..., :channels])
+    found, beside = (pixels.at[place + i].get(mode='promise_in_bounds') for i in (0, 1))
+    return found + right * (beside - found)
 
   above, below = row(place), row(place + width)
   return above + down * (below - above)
@@ -163,11 +161,11 @@ def exposure(
     probability: that a picture is changed.
   """
 
-  def change(key, x):
+  def change(key, picture):
     brightness, contrast = jax.random.uniform(key, (2,), minval=low, maxval=high)
-    x = _clip(brightness * x)
+    x = _clip(brightness * picture.reshape(-1))  # One long axis, which XLA on CPU vectorises.
     mean = x.mean()
-    return _clip(mean + contrast * (x - mean))
+    return _clip(mean + contrast * (x - mean)).reshape(picture.shape)
 
   return _change(key, probability, picture, change)
 
@@ -221,7 +219,9 @@ def pixel_noise(
   noise = sigma * jnp.asarray(_NORMAL)
 
   def change(key, x):
-    bits = jax.random.bits(key, ((x.size + 1) // 2,))  # Of which each makes two numbers.
+    # Each 32 bits make two numbers. `jax.random.bits` draws twice what it gives.
+    numbers = jnp.arange((x.size + 1) // 2, dtype=jnp.uint32)
+    bits = threefry_2x32(jax.random.key_data(key), numbers)
     which = jnp.concatenate([bits & 0xFFF, bits >> 20])[: x.size].astype(jnp.int32)
     return _clip(x + noise.at[which].get(mode='promise_in_bounds').reshape(x.shape))
 
