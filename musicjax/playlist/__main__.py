@@ -20,6 +20,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from musicjax import backends, command_line
+from musicjax.data.audio_features import FEATURES
 from musicjax.errors import ConfigError, DataError, quoted
 from musicjax.playlist import catalog as catalog_lib
 from musicjax.playlist import genres, queries, recommend
@@ -85,7 +86,7 @@ def main(_: ConfigDict | None) -> None:
   workdir_lib.write_csv(folder / 'skipped.csv', [('row', 'reason'), *skipped])
   workdir_lib.write_csv(folder / 'unmapped.csv', [('genre', 'tracks'), *unmapped])
   about = {
-    'features': dict(zip(catalog_lib.FEATURES, map(outputs.rounded, features), strict=True)),
+    'features': dict(zip(FEATURES, map(outputs.rounded, features), strict=True)),
     'image': FLAGS.image,
     'like': catalog.ids[liked] if FLAGS.like else None,
     'genres': seeds,

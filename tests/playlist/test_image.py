@@ -8,9 +8,9 @@ from PIL import Image
 
 from configs import pressed_play
 from musicjax import predict, train, workdir
+from musicjax.data.audio_features import FEATURES
 from musicjax.errors import ConfigError, DataError
 from musicjax.playlist import queries
-from musicjax.playlist.catalog import FEATURES
 
 
 @pytest.fixture(scope='module')
