@@ -81,6 +81,7 @@ def _train_and_evaluate(
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
+  abstract_state = jax.eval_shape(parts.init)
   plan = input_pipeline.train_plan(prepared.index, rows['train'], config)
   sharding.local_rows(mesh, config.batch_size // config.accumulate, 'batch_size / accumulate')
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
@@ -98,7 +99,6 @@ def _train_and_evaluate(
     raise ConfigError(
       f'num_train_steps: expected at least the {first_step} done in {workdir}, found {steps}'
     )
-  abstract_state = jax.eval_shape(parts.init)
   # Left to the interpreter's end, a reader in the middle of a batch would never end.
   batches = until_the_end.enter_context(
     contextlib.closing(_one_ahead(read(plan, range(first_step, steps))))

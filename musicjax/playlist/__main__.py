@@ -71,6 +71,8 @@ def main(_: ConfigDict | None) -> None:
   elif FLAGS.image:
     backends.set_up(backends.COMPILATION_CACHE, distributed=False)
     features = queries.features_of_image(Path(FLAGS.workdir), Path(FLAGS.image))
+    values = zip(FEATURES, features, strict=True)
+    print(f'{FLAGS.image}: {", ".join(f"{name} {value:.3g}" for name, value in values)}')
 
   wanted = {seed for found in seeds.values() for seed in found} if seeds else None
   index = recommend.make_index(catalog, mapped)
