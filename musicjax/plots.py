@@ -30,7 +30,8 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
   """
   names = list(dict.fromkeys(name for row in rows for name in row))
   ratios = [f'{split}_true_positive_ratio' for split in ('train', 'validation')]
-  shares = [name for name in names if name.startswith('validation_') and _is_share(rows, name)]
+  shares = [name for name in names if name.startswith('validation_')]
+  shares = [name for name in shares if name == select or _is_share(rows, name)]
   shares = [name for name in shares if name not in ratios]
   shares.sort(key=lambda name: name != select)
   charts = {
@@ -67,6 +68,8 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
     axes.ticklabel_format(axis='y', scilimits=(-3, 5))
     if title == _RATIO:
       axes.set_ylim(-0.02, 1.02)
+    elif title == 'Validation metrics' and axes.get_ylim()[0] < -1 < axes.get_ylim()[1]:
+      axes.set_ylim(bottom=-1)  # An R² far below 0 would flatten all that comes after.
     if len(chosen) > 1:
       axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
   drawing.save(figure, path)
