@@ -228,9 +228,11 @@ def write(
     resamples: of the bootstrap.
 
   Raises:
-    ConfigError, DataError: runs that cannot be blended.
+    ConfigError, DataError: runs that cannot be blended, or not by this method.
   """
   members, config = read(patterns)
+  if config['task'] == 'feature_regression' and method in ('geometric', 'rank'):
+    raise ConfigError(f'--method: expected arithmetic or weights of a regression, found {method}')
   groups = group(members)
   blended, weights = blend(groups, method)
   metric = config['select_metric']

@@ -231,6 +231,7 @@ _CHECKS = {
   'penalties*': (lambda v: isinstance(v, Mapping), 'fields'),
   'augment.*.alpha': _ABOVE_0,
   'augment.*.probability': _PROBABILITY,
+  'augment.blur.sigma': _ABOVE_0,
   'augment.*.sigma': _FROM_0,
   'augment.*.*_area': _PROBABILITY,
   'augment.*.*_share': _PROBABILITY,
