@@ -12,7 +12,7 @@ No file that validates or tests, and none of such a file's group, is ever among 
 
 Writes `pseudo_labels.csv`, a table as `config.dataset.table` takes it, and `config.json` into the
 workdir, and trains there in `run`. Killed, the same command goes on. For datasets of files that
-such a table can list, as `config.dataset.name=audio`; not for images.
+such a table can list, as `config.dataset.name=audio`; not for images or covers.
 """
 
 import collections
@@ -163,7 +163,7 @@ def main(config: ConfigDict | None) -> None:
   workdir, teacher = Path(FLAGS.workdir), Path(FLAGS.teacher)
   config = workdir_lib.read_config(teacher, None)
   name = config.dataset.name
-  if 'table' not in config.dataset or name == 'images':
+  if 'table' not in config.dataset or name in ('images', 'covers'):
     raise ConfigError(f'--teacher: expected a dataset of files that a table lists, found {name}')
   backends.set_up()
   guesses = _predict(teacher, Path(config.data_dir), config)

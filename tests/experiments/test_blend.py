@@ -115,6 +115,18 @@ def test_runs_that_do_not_fit_together_are_told(home):
     blend.read([f'{home}/*/*'])
 
 
+@pytest.mark.parametrize('method', ['geometric', 'rank', 'weights'])
+def test_regressions_are_blended_by_their_mean_alone(home, method):
+  for config in home.glob('*/*/config.json'):
+    text = config.read_text().replace('multi_label', 'feature_regression')
+    config.write_text(text.replace('map_macro', 'r2_macro'))
+  with pytest.raises(ConfigError, match=f'expected arithmetic with .*, found {method}'):
+    blend.write(home / 'out', [f'{home}/*/fold_*'], method, '', 10)
+  assert (
+    'r2_macro' in blend.write(home / 'out', [f'{home}/*/fold_*'], 'arithmetic', '', 10).read_text()
+  )
+
+
 def test_the_report_says_what_the_blend_gained_and_keeps_it_like_a_run(home):
   for path in home.glob('*/*/metrics.json'):
     table = path.with_name('predictions') / 'predictions.csv'
