@@ -132,6 +132,7 @@ def test_a_run_that_reports_its_latest_checkpoint_uses_it_unless_told(tmp_path, 
   config = yandex.get_config('test')
   config.report_checkpoint = 'latest'
   workdir.write_json(tmp_path / 'config.json', config.to_dict())
+  workdir.write_json(tmp_path / 'dataset.json', {'name': 'yandex'})
   command = [sys.executable, '-c', TELL_CHECKPOINT, '--mode=evaluate', f'--workdir={tmp_path}']
   result = subprocess.run([*command, *flags], capture_output=True, text=True)
   assert result.returncode == 0, result.stderr
