@@ -26,7 +26,7 @@ class Predictions:
 
   Attributes:
     ids: [n] str.
-    scores: [n, classes] float64 probabilities, or targets.
+    scores: [n, classes] float64 probabilities, or targets of a regression.
     labels: [n, classes] bool, or targets float64.
     label_names: one name a class.
   """
@@ -48,8 +48,8 @@ def read(run_dir: Path, split: str) -> Predictions:
   if (found := read_table(truth))[1] != names or not np.array_equal(found[0], ids):
     raise DataError(f'{truth}: expected the ids and labels of {FILES[split]}.csv, found others')
   labels = found[2]
-  if np.isin(labels, (0, 1)).all():
-    labels = labels > 0.5
+  if np.isin(labels, (0, 1)).all():  # Else they are targets.
+    labels = labels == 1
   return Predictions(ids, scores, labels, names)
 
 

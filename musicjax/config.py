@@ -84,7 +84,7 @@ def base_config() -> ConfigDict:
 
   # Selection and reporting.
   config.select_metric = 'map_macro'  # on validation, the larger the better; chooses `best`
-  config.report_checkpoint = 'best'  # or latest: whose scores the report holds
+  config.report_checkpoint = 'best'  # or latest: whose scores the report holds, and that predicts
   config.profile_steps = (0, 0)  # first and last step of a trace for TensorBoard; (0, 0): none
   return config
 

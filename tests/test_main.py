@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from configs import yandex
 from experiments import check_prediction, predictions
 from musicjax import metrics, models, predict, workdir
 from musicjax.errors import ConfigError, DataError
@@ -112,11 +113,30 @@ def test_prediction_of_files_needs_no_data_and_keeps_their_order(trained, yandex
   assert '--slices: expected --inputs that are cut into slices' in told.stderr
 
 
-def test_evaluation_of_the_best_checkpoint_gives_the_reported_metrics(trained):
+def test_evaluation_is_of_the_reported_checkpoint(trained):
   found = json.loads(run('--mode=evaluate', f'--workdir={trained}').stdout)
   final = json.loads((trained / 'metrics.json').read_text())
   assert found['step'] == final['reported_step']
   assert found['test'] == final['test']
+
+
+TELL_CHECKPOINT = """
+from musicjax import command_line, evaluate, main
+evaluate.evaluate_checkpoint = lambda workdir, config, checkpoint: {'is': checkpoint}
+command_line.run(main.main)
+"""
+
+
+@pytest.mark.parametrize(('flags', 'told'), [([], 'latest'), (['--checkpoint=best'], 'best')])
+def test_a_run_that_reports_its_latest_checkpoint_uses_it_unless_told(tmp_path, flags, told):
+  config = yandex.get_config('test')
+  config.report_checkpoint = 'latest'
+  workdir.write_json(tmp_path / 'config.json', config.to_dict())
+  workdir.write_json(tmp_path / 'dataset.json', {'name': 'yandex'})
+  command = [sys.executable, '-c', TELL_CHECKPOINT, '--mode=evaluate', f'--workdir={tmp_path}']
+  result = subprocess.run([*command, *flags], capture_output=True, text=True)
+  assert result.returncode == 0, result.stderr
+  assert json.loads(result.stdout) == {'is': told}
 
 
 FILE = '--config=configs/yandex.py:test'
