@@ -4,7 +4,7 @@
   python -m musicjax.main --workdir=W --mode=predict --inputs='cover.jpg,more/'
 
 FOLDER holds Parquet files with the columns `cover` (JPEG, PNG or WebP) and `features` (the eight
-numbers of musicjax/data/builders/covers.py, in its order); or --config.dataset.table=tracks.csv
+numbers of musicjax/data/audio_features.py, in its order); or --config.dataset.table=tracks.csv
 names a table there with `path`, an image, and a column a feature.
 
 Variants:

@@ -7,7 +7,8 @@ Workdirs of one folder are a system: its folds and seeds. Runs are joined by the
 of one fold in cross-validation, all of them where the data brings its own test set. Within a system
 runs count alike, and so do systems, unless `--method=weights` fits what each system weighs: at
 least 0, in sum 1, by least squares on the predictions of validation that these same runs have kept.
-No label of a test fold has a say in what is reported of it.
+No label of a test fold has a say in what is reported of it. Of regressions there is the arithmetic
+mean alone.
 
 Writes `blend.md`, `weights.json` and, as a run does, `predictions/out_of_fold.csv` with its truth.
 `--table=predictions.csv` blends what `--mode=predict --inputs` wrote in each run, too.
@@ -228,9 +229,11 @@ def write(
     resamples: of the bootstrap.
 
   Raises:
-    ConfigError, DataError: runs that cannot be blended.
+    ConfigError, DataError: runs that cannot be blended, or not by this method.
   """
   members, config = read(patterns)
+  if config['task'] == 'feature_regression' and method != 'arithmetic':
+    raise ConfigError(f'--method: expected arithmetic with feature_regression, found {method}')
   groups = group(members)
   blended, weights = blend(groups, method)
   metric = config['select_metric']

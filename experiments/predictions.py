@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musicjax import metrics, tasks
+from musicjax import metrics, regression, tasks
 from musicjax.errors import DataError
 
 FILES = {'validation': 'validation', 'test': 'out_of_fold'}  # in `predictions/` of a workdir
-# Metrics that are cheaper alone than with all the others of the task.
+# Metrics that are cheaper alone than with all the others of the task, or need no training fold.
 _ALONE = {
   f.__name__: f
   for f in (metrics.map_macro, metrics.map_micro, metrics.roc_auc_macro, metrics.lwlrap)
-} | {f.__name__: f for f in (metrics.accuracy, metrics.balanced_accuracy)}
+} | {f.__name__: f for f in (metrics.accuracy, metrics.balanced_accuracy, regression.r2_macro)}
 
 Measure = Callable[[np.ndarray, np.ndarray], float]  # of scores and labels [n, classes]
 
@@ -26,8 +26,8 @@ class Predictions:
 
   Attributes:
     ids: [n] str.
-    scores: [n, classes] float64 probabilities.
-    labels: [n, classes] bool.
+    scores: [n, classes] float64 probabilities, or targets of a regression.
+    labels: [n, classes] bool, or targets float64.
     label_names: one name a class.
   """
 
@@ -47,7 +47,10 @@ def read(run_dir: Path, split: str) -> Predictions:
   truth = run_dir / 'predictions' / f'{FILES[split]}_truth.csv'
   if (found := read_table(truth))[1] != names or not np.array_equal(found[0], ids):
     raise DataError(f'{truth}: expected the ids and labels of {FILES[split]}.csv, found others')
-  return Predictions(ids, scores, found[2] > 0.5, names)
+  labels = found[2]
+  if np.isin(labels, (0, 1)).all():  # Else they are targets.
+    labels = labels == 1
+  return Predictions(ids, scores, labels, names)
 
 
 def read_table(path: Path) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:

@@ -9,10 +9,11 @@ tags of at least the threshold's probability become the labels of training examp
 verified, gets them in place of its own; the teacher has learnt such files, and is surer of them
 than it should be. All else is the first round's: its config, its training examples, and its splits.
 No file that validates or tests, and none of such a file's group, is ever among the pseudo-labels.
+One that cannot be trained on, as without a sample, is in skipped.csv of the second round.
 
 Writes `pseudo_labels.csv`, a table as `config.dataset.table` takes it, and `config.json` into the
 workdir, and trains there in `run`. Killed, the same command goes on. For datasets of files that
-such a table can list, as `config.dataset.name=audio`; not for images.
+such a table can list, as `config.dataset.name=audio`; not for images or covers.
 """
 
 import collections
@@ -163,7 +164,7 @@ def main(config: ConfigDict | None) -> None:
   workdir, teacher = Path(FLAGS.workdir), Path(FLAGS.teacher)
   config = workdir_lib.read_config(teacher, None)
   name = config.dataset.name
-  if 'table' not in config.dataset or name == 'images':
+  if 'table' not in config.dataset or name in ('images', 'covers'):
     raise ConfigError(f'--teacher: expected a dataset of files that a table lists, found {name}')
   backends.set_up()
   guesses = _predict(teacher, Path(config.data_dir), config)
@@ -178,6 +179,7 @@ def main(config: ConfigDict | None) -> None:
   # The table says what the pattern and the label map said.
   config.dataset.update(table=str(table), pattern='', label_map='')
   config.fold = 0  # Where the table's validation rows validate.
+  config.on_bad_example = 'skip'  # What has no samples may be tagged, as silence, but not learnt.
   workdir_lib.write_json(workdir / 'config.json', config.to_dict())
   _run(f'--config={_RESOLVED}:{workdir / "config.json"}', f'--workdir={workdir / "run"}')
 

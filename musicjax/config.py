@@ -84,7 +84,7 @@ def base_config() -> ConfigDict:
 
   # Selection and reporting.
   config.select_metric = 'map_macro'  # on validation, the larger the better; chooses `best`
-  config.report_checkpoint = 'best'  # or latest: whose scores the report holds
+  config.report_checkpoint = 'best'  # or latest: whose scores the report holds, and that predicts
   config.profile_steps = (0, 0)  # first and last step of a trace for TensorBoard; (0, 0): none
   return config
 
@@ -231,6 +231,7 @@ _CHECKS = {
   'penalties*': (lambda v: isinstance(v, Mapping), 'fields'),
   'augment.*.alpha': _ABOVE_0,
   'augment.*.probability': _PROBABILITY,
+  'augment.blur.sigma': _ABOVE_0,
   'augment.*.sigma': _FROM_0,
   'augment.*.*_area': _PROBABILITY,
   'augment.*.*_share': _PROBABILITY,

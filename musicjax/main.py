@@ -32,7 +32,9 @@ FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(command_line)  # --help shows them, too.
 flags.DEFINE_string('workdir', None, 'Folder of the run; made if missing.')
 flags.DEFINE_enum('mode', 'train', ['train', 'evaluate', 'predict'], 'What to do.')
-flags.DEFINE_string('checkpoint', 'best', 'best, latest or a step; for evaluate and predict.')
+flags.DEFINE_string(
+  'checkpoint', '', 'To evaluate or predict: best, latest, a step; none: reported.'
+)
 flags.DEFINE_list('inputs', [], "Files, folders, patterns, lists; none: the data's own test set.")
 flags.DEFINE_bool('slices', False, 'Predict also the slices of tracks, with their seconds.')
 flags.DEFINE_bool('distributed', False, 'Join the other processes, see launch/.')
@@ -64,7 +66,7 @@ def main(config: ConfigDict | None) -> None:
   command_line.require('workdir', *(['config'] if FLAGS.mode == 'train' else []))
   if config is not None:
     config_lib.check(config)
-  if not re.fullmatch('best|latest|[0-9]{1,10}', FLAGS.checkpoint):
+  if not re.fullmatch('|best|latest|[0-9]{1,10}', FLAGS.checkpoint):
     raise ConfigError(f'--checkpoint: expected best, latest or a step, found {FLAGS.checkpoint!r}')
   files.check(FLAGS.inputs)
   from musicjax import workdir as workdir_lib
@@ -80,14 +82,15 @@ def main(config: ConfigDict | None) -> None:
   backends.set_up(FLAGS.compilation_cache, FLAGS.distributed)
   from musicjax import evaluate, predict, processes, train
 
+  checkpoint = FLAGS.checkpoint or config.report_checkpoint
   with processes.ending_together():
     if mode == 'train':
       train.train_and_evaluate(config, workdir)
     elif mode == 'evaluate':
-      scores = workdir_lib.finite(evaluate.evaluate_checkpoint(workdir, config, FLAGS.checkpoint))
+      scores = workdir_lib.finite(evaluate.evaluate_checkpoint(workdir, config, checkpoint))
       train.say(json.dumps(scores, indent=2))
     else:
-      path = predict.predict(workdir, config, FLAGS.checkpoint, FLAGS.inputs, FLAGS.slices)
+      path = predict.predict(workdir, config, checkpoint, FLAGS.inputs, FLAGS.slices)
       train.say(str(path))
 
 

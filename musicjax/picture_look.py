@@ -75,7 +75,7 @@ def write_attention(
   lengths = prepared.index.lengths[rows]
   plan = StepPlan(rows, np.zeros_like(lengths), lengths, int(lengths.max()))
   batch = input_pipeline.plain_batch(prepared, plan)
-  shown = jax.device_get(look(variables, batch))['intermediates']
+  shown = jax.device_get(look(variables, batch)).get('intermediates', {})
   if 'attention' not in shown or not sharding.is_main_process():
     return
   from musicjax import plots_targets

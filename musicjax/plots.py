@@ -1,26 +1,20 @@
-"""The pictures of a report, with matplotlib's object interface: no global state, no display."""
+"""The pictures of a report."""
 
 import io
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import librosa
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from musicjax import drawing
 from musicjax.audio.features import LogMel
 
 if TYPE_CHECKING:  # Which draws with this module.
   from musicjax.first_look import Example
 
-# Okabe and Ito's colours, told apart by colour-blind readers, without the yellow that white drowns.
-_COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000')
-_BLUE, _ORANGE = _COLORS[:2]
-_GREY = '#8a8a8a'
 _ROW = 0.17  # inches a line of text needs at the size of tick labels
 _RATIO = 'True-positive ratio'  # title of a chart
 _ROWS = 64  # bars in a column of the chart of all tags
@@ -36,22 +30,23 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
   """
   names = list(dict.fromkeys(name for row in rows for name in row))
   ratios = [f'{split}_true_positive_ratio' for split in ('train', 'validation')]
-  shares = [name for name in names if name.startswith('validation_') and _is_share(rows, name)]
+  shares = [name for name in names if name.startswith('validation_')]
+  shares = [name for name in shares if name == select or _is_share(rows, name)]
   shares = [name for name in shares if name not in ratios]
   shares.sort(key=lambda name: name != select)
   charts = {
     'Loss': [name for name in ('train_loss', 'validation_loss') if name in names],
     _RATIO: [name for name in ratios if name in names],
-    'Validation metrics': shares[: len(_COLORS)],
+    'Validation metrics': shares[: len(drawing.COLORS)],
     'Learning rate': [name for name in ('learning_rate',) if name in names],
   }
   charts = {title: chosen for title, chosen in charts.items() if chosen}
   columns = min(2, len(charts))
-  figure = _figure(4.6 * columns, 3.5 * -(-len(charts) // columns))
+  figure = drawing.figure(4.6 * columns, 3.5 * -(-len(charts) // columns))
   for axes, (title, chosen) in zip(
-    _grid(figure, len(charts), columns), charts.items(), strict=True
+    drawing.grid(figure, len(charts), columns), charts.items(), strict=True
   ):
-    for color, name in zip(_COLORS, chosen, strict=False):
+    for color, name in zip(drawing.COLORS, chosen, strict=False):
       steps, values = _series(rows, name)
       # A curve of few points shows where they are.
       axes.plot(
@@ -64,7 +59,7 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
       )
       if name == select and len(steps):
         best = steps[int(np.argmax(values))]
-        axes.axvline(best, color=_GREY, linestyle=':', linewidth=1)
+        axes.axvline(best, color=drawing.GREY, linestyle=':', linewidth=1)
         axes.plot(best, max(values), 'o', color=color, markersize=7, markerfacecolor='white')
     axes.set_title(title)
     axes.set_xlabel('step')
@@ -73,9 +68,11 @@ def save_history(path: Path, rows: Sequence[Mapping[str, float]], select: str) -
     axes.ticklabel_format(axis='y', scilimits=(-3, 5))
     if title == _RATIO:
       axes.set_ylim(-0.02, 1.02)
+    elif title == 'Validation metrics' and axes.get_ylim()[0] < -1 < axes.get_ylim()[1]:
+      axes.set_ylim(bottom=-1)  # An R² far below 0 would flatten all that comes after.
     if len(chosen) > 1:
       axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
-  _save(figure, path)
+  drawing.save(figure, path)
 
 
 def save_tags(
@@ -91,44 +88,52 @@ def save_tags(
   """
   columns = -(-len(names) // _ROWS)
   rows = -(-len(names) // columns)
-  figure = _figure(4.0 * columns if columns > 1 else 6.0, _ROW * rows + 1.1)
-  for column, axes in enumerate(_row(figure, columns)):
+  figure = drawing.figure(4.0 * columns if columns > 1 else 6.0, _ROW * rows + 1.1)
+  for column, axes in enumerate(drawing.grid(figure, columns, columns)):
     part = slice(column * rows, (column + 1) * rows)
     y = np.arange(len(names[part]))
-    axes.barh(y, precision[part], color=_BLUE, height=0.7, label='average precision')
+    axes.barh(y, precision[part], color=drawing.BLUE, height=0.7, label='average precision')
     axes.plot(
-      prevalence[part], y, '|', color=_ORANGE, markersize=7, markeredgewidth=2, label='random order'
+      prevalence[part],
+      y,
+      '|',
+      color=drawing.ORANGE,
+      markersize=7,
+      markeredgewidth=2,
+      label='random order',
     )
-    axes.set_yticks(y, [_short(name) for name in names[part]], fontsize=8)
+    axes.set_yticks(y, [drawing.short(name) for name in names[part]], fontsize=8)
     axes.set_ylim(rows - 0.4, -0.6)  # best on top; the last column keeps the others' scale
     axes.set_xlim(0, 1)
     axes.grid(axis='y', visible=False)
   figure.legend(
     *figure.axes[0].get_legend_handles_labels(), loc='outside upper center', ncols=2, frameon=False
   )
-  _save(figure, path)
+  drawing.save(figure, path)
 
 
 def save_support(path: Path, support: np.ndarray, precision: np.ndarray) -> None:
   """Draws average precision against the positives in training, a point a tag ([tags] both)."""
-  figure = _figure(5.0, 3.6)
+  figure = drawing.figure(5.0, 3.6)
   axes = figure.subplots()
-  axes.plot(np.maximum(support, 0.5), precision, 'o', color=_BLUE, alpha=0.5, markersize=5)
+  axes.plot(np.maximum(support, 0.5), precision, 'o', color=drawing.BLUE, alpha=0.5, markersize=5)
   axes.set_xscale('log')
   axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
   axes.set_ylim(-0.02, 1.02)
   axes.set_xlabel('positives in training')
   axes.set_ylabel('average precision')
-  _save(figure, path)
+  drawing.save(figure, path)
 
 
 def save_pr_curves(
   path: Path, curves: Mapping[str, Sequence[tuple[str, float, np.ndarray, np.ndarray]]]
 ) -> None:
   """Draws precision-recall curves: a chart a title, each of (name, AP, precision, recall)."""
-  figure = _figure(4.0 * len(curves), 4.6)
-  for axes, (title, chosen) in zip(_row(figure, len(curves)), curves.items(), strict=True):
-    for color, (name, area, precision, recall) in zip(_COLORS, chosen, strict=False):
+  figure = drawing.figure(4.0 * len(curves), 4.6)
+  for axes, (title, chosen) in zip(
+    drawing.grid(figure, len(curves), len(curves)), curves.items(), strict=True
+  ):
+    for color, (name, area, precision, recall) in zip(drawing.COLORS, chosen, strict=False):
       # Steps, as average precision sums them: a straight line between points cannot be reached.
       # The point (recall 0, precision 1) is a convention, not a result: the line ends level.
       level = np.append(precision[:-1], precision[-2])
@@ -138,7 +143,7 @@ def save_pr_curves(
         color=color,
         where='post',
         linewidth=1.5,
-        label=f'{area:.2f}  {_short(name, 36)}',
+        label=f'{area:.2f}  {drawing.short(name, 36)}',
       )
     axes.set_title(title)
     axes.set_xlim(-0.02, 1.02)
@@ -146,7 +151,7 @@ def save_pr_curves(
     axes.set_xlabel('recall')
     axes.set_ylabel('precision')
     axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), frameon=False, title='AP  tag')
-  _save(figure, path)
+  drawing.save(figure, path)
 
 
 def save_confusion(
@@ -163,12 +168,12 @@ def save_confusion(
   share = counts / np.maximum(support, 1)[:, None]
   large = len(names) <= 20
   size = (0.45 if large else 0.25) * len(names)
-  figure = _figure(size + 3.5, size + 2.5)
+  figure = drawing.figure(size + 3.5, size + 2.5)
   axes = figure.subplots()
   image = axes.imshow(share, cmap='Blues', vmin=0, vmax=1)
   ticks = np.arange(len(names))
-  axes.set_xticks(ticks, [_short(name) for name in names], rotation=90, fontsize=8)
-  axes.set_yticks(ticks, [_short(name) for name in names], fontsize=8)
+  axes.set_xticks(ticks, [drawing.short(name) for name in names], rotation=90, fontsize=8)
+  axes.set_yticks(ticks, [drawing.short(name) for name in names], fontsize=8)
   axes.set_xlabel('predicted')
   axes.set_ylabel('true')
   for edge in ticks[1:] - 0.5:
@@ -189,7 +194,7 @@ def save_confusion(
       text.set_in_layout(False)  # Thousands of them take seconds to lay out.
   axes.set_title(f'{counts.sum():,} tracks', fontsize=10)
   figure.colorbar(image, ax=axes, label='share of the true class', fraction=0.04)
-  _save(figure, path)
+  drawing.save(figure, path)
 
 
 def draw_example(example: 'Example', front_end: Mapping[str, Any], unit: str, title: str) -> bytes:
@@ -204,7 +209,7 @@ def draw_example(example: 'Example', front_end: Mapping[str, Any], unit: str, ti
   charts = [] if example.decibels is None else [('in decibels', example.decibels)]
   before = 'before augmentation' if example.decibels is None else 'normalised, before augmentation'
   charts += [(before, example.before), ('after augmentation', example.after)]
-  figure = _figure(4.3 * len(charts), 3.1)
+  figure = drawing.figure(4.3 * len(charts), 3.1)
   longest = max(len(frames) for _, frames in charts)
   seconds = front_end['hop_length'] / front_end['sample_rate']
   # Of one scale, so that what augmentation adds is seen; a few outliers would take all of it.
@@ -232,16 +237,16 @@ def draw_example(example: 'Example', front_end: Mapping[str, Any], unit: str, ti
     axes.set_xlim(example.seconds, example.seconds + longest * seconds)
     axes.set_facecolor('#e6e6e6')  # What is padding in the shorter one.
     label = example.augmented_label if name == 'after augmentation' else example.label
-    axes.set_title(f'{name}\n{_short(label, 44)}', fontsize=10)
+    axes.set_title(f'{name}\n{drawing.short(label, 44)}', fontsize=10)
     axes.set_xlabel('time in the track (s)')
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_yticks(ticks, names)
     if not number:
       axes.set_ylabel('frequency (Hz)')
     figure.colorbar(image, ax=axes, label='dB' if in_decibels else unit, pad=0.02)
-  figure.suptitle(_short(title, 80), fontsize=11, fontweight='bold')
+  figure.suptitle(drawing.short(title, 80), fontsize=11, fontweight='bold')
   file = io.BytesIO()
-  _save(figure, file)
+  drawing.save(figure, file)
   return file.getvalue()
 
 
@@ -270,34 +275,6 @@ def _mel_ticks(front_end: Mapping[str, Any]) -> tuple[list[float], list[str]]:
   return places, names
 
 
-def _save(figure: Figure, file: Path | BinaryIO) -> None:
-  with warnings.catch_warnings():
-    # A name in a script that the font does not have is told by its boxes.
-    warnings.filterwarnings('ignore', 'Glyph .* missing from font')
-    # Tight: labels beside a chart of equal axes would be cut.
-    figure.savefig(file, format='png', bbox_inches='tight')
-
-
-def _figure(width: float, height: float) -> Figure:
-  return Figure((width, height), dpi=110, layout='constrained')
-
-
-def _row(figure: Figure, columns: int) -> Sequence[Axes]:
-  return _grid(figure, columns, columns)
-
-
-def _grid(figure: Figure, number: int, columns: int) -> Sequence[Axes]:
-  charts = figure.subplots(-(-number // columns), columns, squeeze=False).ravel()
-  for axes in charts[number:]:
-    axes.remove()
-  charts = charts[:number]
-  for axes in charts:
-    axes.grid(color='#e6e6e6', linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[['top', 'right']].set_visible(False)
-  return charts
-
-
 def _curve_name(name: str, title: str) -> str:
   """What a legend says beside a chart's title."""
   if title == 'Validation metrics':
@@ -317,14 +294,6 @@ def _is_share(rows, name: str) -> bool:
   values = _series(rows, name)[1]
   counted = name in ('validation_loss', 'validation_classes_without_positives')
   return not counted and bool(values) and min(values) >= 0 and max(values) <= 1
-
-
-def _short(name: str, width: int = 26) -> str:
-  """A name that fits beside a chart, and whose dollar signs do not start a formula."""
-  if len(name) > width:
-    # Long names of one family differ at the end.
-    name = f'{name[: width // 2 - 1]}…{name[-width // 2 :]}'
-  return name.replace('$', r'\$')
 
 
 def _count(value: int) -> str:

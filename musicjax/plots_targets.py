@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from musicjax.plots import _BLUE, _GREY, _figure, _grid, _save, _short
+from musicjax import drawing
 
 _COLUMNS = 4
 _MAX_POINTS = 2000  # More are a blot.
@@ -25,28 +25,28 @@ def save_scatter(
   """
   shown = slice(None, None, -(-len(true) // _MAX_POINTS))
   columns = min(_COLUMNS, len(names))
-  figure = _figure(2.7 * columns, 2.8 * -(-len(names) // columns))
-  for t, axes in enumerate(_grid(figure, len(names), columns)):
+  figure = drawing.figure(2.7 * columns, 2.8 * -(-len(names) // columns))
+  for t, axes in enumerate(drawing.grid(figure, len(names), columns)):
     x, y = true[shown, t], predicted[shown, t]
     ends = [x.min(), x.max()]
-    axes.plot(ends, ends, color=_GREY, linewidth=1)
-    axes.plot(x, y, '.', color=_BLUE, markersize=4, alpha=0.4)
-    axes.set_title(f'{_short(names[t])}\nR² {r2[t]:.2f}', fontsize=10)
+    axes.plot(ends, ends, color=drawing.GREY, linewidth=1)
+    axes.plot(x, y, '.', color=drawing.BLUE, markersize=4, alpha=0.4)
+    axes.set_title(f'{drawing.short(names[t])}\nR² {r2[t]:.2f}', fontsize=10)
     axes.set_xlabel('true')
     if t % columns == 0:
       axes.set_ylabel('predicted')
-  _save(figure, path)
+  drawing.save(figure, path)
 
 
 def save_distortions(path: Path, before: np.ndarray, after: np.ndarray) -> None:
   """Draws pictures [n, height, width, 3] in 0..255 above what augmentation made of them."""
-  figure = _figure(1.5 * len(before), 3.2)
+  figure = drawing.figure(1.5 * len(before), 3.2)
   rows = figure.subplots(2, len(before), squeeze=False)
   for row, pictures, name in zip(rows, (before, after), ('stored', 'augmented'), strict=True):
     for axes, picture in zip(row, pictures, strict=True):
       _show(axes, picture)
     row[0].set_ylabel(name)
-  _save(figure, path)
+  drawing.save(figure, path)
 
 
 def save_attention(
@@ -62,7 +62,7 @@ def save_attention(
   """
   columns = min(6, len(pictures))
   rows = -(-len(pictures) // columns)
-  figure = _figure(1.7 * columns, 3.7 * rows)
+  figure = drawing.figure(1.7 * columns, 3.7 * rows)
   charts = figure.subplots(2 * rows, columns, squeeze=False)
   for axes in charts.ravel():
     axes.set_axis_off()
@@ -70,7 +70,7 @@ def save_attention(
     row, column = divmod(i, columns)
     plain, covered = charts[2 * row, column], charts[2 * row + 1, column]
     _show(plain, picture)
-    plain.set_title(_short(titles[i], 22), fontsize=8)
+    plain.set_title(drawing.short(titles[i], 22), fontsize=8)
     _show(covered, 0.5 * picture.mean(axis=2, keepdims=True).repeat(3, axis=2))
     height, width = picture.shape[:2]
     covered.imshow(
@@ -81,7 +81,7 @@ def save_attention(
       alpha=0.8 * weights / weights.max(),  # What is not looked at stays grey.
       extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )
-  _save(figure, path)
+  drawing.save(figure, path)
 
 
 def _show(axes, picture: np.ndarray) -> None:

@@ -39,6 +39,7 @@ _FAILURE = 'musicjax/failure'
 
 _numbers = itertools.count()  # Of the meetings: every process has the same ones in the same order.
 _leaving = threading.Lock()
+_exiting = threading.Event()  # Upon SIGTERM, with nothing to save.
 
 
 def wait_for_all() -> None:
@@ -108,7 +109,7 @@ def on_sigterm_stop() -> Callable[[], bool]:
   coordination service agrees on the first ask that none has come to. So all ask as often as the
   others: after every step, and before every batch of an evaluation. Once it is true it stays true.
 
-  Asking also raises the KeyboardInterrupt of a Ctrl-C that was lost.
+  Asking also raises what was lost: the KeyboardInterrupt of a Ctrl-C, or the exit of a SIGTERM.
   """
   stop, interrupted = threading.Event(), threading.Event()
 
@@ -117,8 +118,11 @@ def on_sigterm_stop() -> Callable[[], bool]:
     raise KeyboardInterrupt
 
   def is_told_to_stop():
-    if interrupted.is_set():  # The first met a finaliser or a callback, which lose exceptions.
+    # The first ones met a finaliser or a callback, which lose exceptions.
+    if interrupted.is_set():
       raise KeyboardInterrupt
+    if _exiting.is_set():
+      raise SystemExit(0)
     return stop.is_set()
 
   if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # As in background.
@@ -147,6 +151,7 @@ def on_sigterm_exit() -> None:
   Among several it ends the process as it does by default, which the others notice; after
   `on_sigterm_stop` it remains what they agree about.
   """
+  _exiting.clear()
   if jax.process_count() == 1:
     _on_signal(signal.SIGTERM, _exit_at_once)
   elif distributed.global_state.preemption_sync_manager is None:
@@ -159,6 +164,7 @@ def on_sigterm_die() -> None:
 
 
 def _exit_at_once(*_) -> None:
+  _exiting.set()
   os.write(1, f'{NOTHING_TO_SAVE}\n'.encode())  # It may interrupt a `print`.
   raise SystemExit(0)
 

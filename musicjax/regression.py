@@ -53,6 +53,11 @@ def per_target(scores, labels, mean) -> dict[str, np.ndarray]:
   }
 
 
+def r2_macro(scores, labels) -> float:
+  """Mean of `r2` over the targets that vary."""
+  return macro_mean(r2(scores, labels))
+
+
 def r2(scores, labels) -> np.ndarray:
   """Coefficient of determination of each target [targets]; NaN where its labels do not vary."""
   scores, labels = np.asarray(scores, np.float64), np.asarray(labels, np.float64)

@@ -88,15 +88,21 @@ def create(
     steps_per_epoch: may be fractional.
 
   Raises:
-    ConfigError: for a model, loss, optimizer, augmentation or task that does not exist, or crops
-      of slices.
+    ConfigError: for a model, loss, optimizer, augmentation or task that does not exist, a task of
+      other labels, or crops of slices.
   """
   if config.eval_crop_frames and 'slices' in dataset.get('parameters', {}):
     raise ConfigError(
       'config.eval_crop_frames: expected 0 for tracks that are cut into slices, found '
       f'{config.eval_crop_frames}'
     )
-  targets = Targets(**dataset['targets']) if config.task == 'feature_regression' else None
+  if (config.task == 'feature_regression') != ('targets' in dataset):
+    found = 'numbers' if 'targets' in dataset else 'classes'
+    raise ConfigError(
+      'config.task: expected feature_regression for labels that are numbers, and no other; found '
+      f'{config.task} for {found}'
+    )
+  targets = Targets(**dataset['targets']) if 'targets' in dataset else None
   task = tasks.create(config.task, targets)
   model = models.create(config.model, len(dataset['label_names']), config.dtype)
   loss_fn = losses.create(config.loss, dataset['support'], targets)

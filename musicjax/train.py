@@ -81,6 +81,7 @@ def _train_and_evaluate(
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
+  abstract_state = jax.eval_shape(parts.init)
   plan = input_pipeline.train_plan(prepared.index, rows['train'], config)
   sharding.local_rows(mesh, config.batch_size // config.accumulate, 'batch_size / accumulate')
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
@@ -98,12 +99,11 @@ def _train_and_evaluate(
     raise ConfigError(
       f'num_train_steps: expected at least the {first_step} done in {workdir}, found {steps}'
     )
-  abstract_state = jax.eval_shape(parts.init)
   # Left to the interpreter's end, a reader in the middle of a batch would never end.
   batches = until_the_end.enter_context(
     contextlib.closing(_one_ahead(read(plan, range(first_step, steps))))
   )
-  abstract_batch = first_step < steps and _abstract_batch(prepared, plan(first_step), mesh)
+  abstract_batch = first_step < steps and device_batches.abstract(prepared, plan(first_step), mesh)
   with _compiling(parts.update, abstract_state, abstract_batch, mesh):  # Beside what follows.
     first_batch = next(batches, None)  # None: all steps are done.
     if first_step:
@@ -327,24 +327,6 @@ def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
   while ahead:
     ahead.extend(itertools.islice(batches, 1))
     yield ahead.popleft()
-
-
-def _abstract_batch(
-  prepared: Prepared, plan: input_pipeline.StepPlan, mesh: Mesh
-) -> dict[str, jax.ShapeDtypeStruct]:
-  """Returns shapes and types of a planned training batch, as `device_batches` yields it."""
-  of_example = {
-    'inputs': ((plan.time, *prepared.input_shape[1:]), prepared.input_dtype),
-    'lengths': ((), np.int32),
-    'labels': ((len(prepared.label_names),), np.float32),
-    'weights': ((), np.float32),
-    'index': ((), np.int32),
-  }
-  over_devices = sharding.batch_sharding(mesh, 1)
-  return {
-    name: jax.ShapeDtypeStruct((*plan.rows.shape, *shape), dtype, sharding=over_devices)
-    for name, (shape, dtype) in of_example.items()
-  }
 
 
 @contextlib.contextmanager

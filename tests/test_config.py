@@ -107,6 +107,7 @@ REFUSED = [
   ('loss.gamma', 1.0, 'nearest: gamma_'),
   ('augment.mixup.probability', 2, '[0, 1], found 2'),
   ('augment.mixup.alpha', 0.0, 'a positive number'),
+  ('augment.blur', {'sigma': 0.0, 'probability': 0.5}, 'a positive number'),
   ('augment.gain.max_db', 300, '0..200, found 300'),
   ('augment.time_shift.max_share', 1.5, '[0, 1], found 1.5'),
   ('augment.time_shift.wrap', 1, 'true or false, found 1'),

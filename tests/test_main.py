@@ -5,13 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from configs import yandex
 from experiments import check_prediction, predictions
-from musicjax import metrics, predict, workdir
+from musicjax import metrics, models, predict, workdir
 from musicjax.errors import ConfigError, DataError
 
 
@@ -111,11 +113,30 @@ def test_prediction_of_files_needs_no_data_and_keeps_their_order(trained, yandex
   assert '--slices: expected --inputs that are cut into slices' in told.stderr
 
 
-def test_evaluation_of_the_best_checkpoint_gives_the_reported_metrics(trained):
+def test_evaluation_is_of_the_reported_checkpoint(trained):
   found = json.loads(run('--mode=evaluate', f'--workdir={trained}').stdout)
   final = json.loads((trained / 'metrics.json').read_text())
   assert found['step'] == final['reported_step']
   assert found['test'] == final['test']
+
+
+TELL_CHECKPOINT = """
+from musicjax import command_line, evaluate, main
+evaluate.evaluate_checkpoint = lambda workdir, config, checkpoint: {'is': checkpoint}
+command_line.run(main.main)
+"""
+
+
+@pytest.mark.parametrize(('flags', 'told'), [([], 'latest'), (['--checkpoint=best'], 'best')])
+def test_a_run_that_reports_its_latest_checkpoint_uses_it_unless_told(tmp_path, flags, told):
+  config = yandex.get_config('test')
+  config.report_checkpoint = 'latest'
+  workdir.write_json(tmp_path / 'config.json', config.to_dict())
+  workdir.write_json(tmp_path / 'dataset.json', {'name': 'yandex'})
+  command = [sys.executable, '-c', TELL_CHECKPOINT, '--mode=evaluate', f'--workdir={tmp_path}']
+  result = subprocess.run([*command, *flags], capture_output=True, text=True)
+  assert result.returncode == 0, result.stderr
+  assert json.loads(result.stdout) == {'is': told}
 
 
 FILE = '--config=configs/yandex.py:test'
@@ -158,7 +179,7 @@ REFUSED = {
     'config.prepared_dir: expected a folder that can be written, found',
   ),
   'unknown model': (
-    ['--config=configs/quickstart.py:test', '--workdir=W', '--config.model.name=atention'],
+    ['--config=configs/quickstart.py:test', '--workdir=W', '--config.model.name=atention_trans'],
     'nearest: attention_transformer',
   ),
   'no data': ([FILE, '--workdir=W', '--config.data_dir=W/none'], 'W/none/train.csv: not found'),
@@ -290,6 +311,7 @@ def test_fields_are_listed_with_their_comments():
 
 
 def test_models_are_listed_and_filtered():
-  models = ['attention_transformer', 'conv_transformer', 'short_chunk_cnn', 'spectrogram_cnn']
-  assert run('--list_models=*').stdout.split() == models
+  files = Path(models.__file__).parent.glob('*.py')
+  names = [file.stem for file in files if 'def create_model' in file.read_text()]
+  assert run('--list_models=*').stdout.split() == sorted(names)
   assert run('--list_models=conv*').stdout.split() == ['conv_transformer']

@@ -189,3 +189,23 @@ def test_a_ctrl_c_that_a_finaliser_loses_is_raised_at_the_next_ask():
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_a_sigterm_that_a_finaliser_loses_exits_at_the_next_ask():
+  class Finalised:
+    def __del__(self):
+      signal.raise_signal(signal.SIGTERM)
+
+  before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+  try:
+    processes.on_sigterm_exit()
+    Finalised()  # And gone.
+    is_time_to_stop = processes.on_sigterm_stop()
+    with pytest.raises(SystemExit):
+      is_time_to_stop()
+    processes.on_sigterm_exit()
+    assert not is_time_to_stop()
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from musicjax import regression, reports
+from musicjax import drawing, plots, regression, reports
 
 NAMES = ('energy', 'loudness', 'valence')
 
@@ -61,6 +61,21 @@ def test_a_report_shows_each_target_beside_its_baselines(labels, tmp_path):
 def test_a_model_that_learnt_nothing_is_seen_at_once(labels, tmp_path):
   text = write_run(tmp_path / 'w', np.tile(labels.mean(axis=0), (50, 1)), labels)
   assert '**0 of 3 targets are predicted better than by their mean.**' in text
+
+
+def test_the_history_shows_the_metric_that_chose_though_it_began_below_0(tmp_path, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(drawing, 'save', lambda figure, path: drawn.append(figure))
+  values = [-300.0, -0.5, 0.4]
+  rows = [
+    {'step': step, 'validation_r2_macro': r2, 'validation_mae_macro': 0.3, 'train_loss': 1.0}
+    for step, r2 in enumerate(values, 1)
+  ]
+  plots.save_history(tmp_path / 'history.png', rows, 'validation_r2_macro')
+  axes = next(a for a in drawn[0].axes if a.get_title() == 'Validation metrics')
+  curves = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+  assert curves['r2_macro'] == values
+  assert axes.get_ylim()[0] == -1  # What came after is not flattened.
 
 
 def test_all_tracks_are_in_a_table_worst_first(labels, tmp_path):

@@ -16,9 +16,9 @@ import numpy as np
 from absl import app, flags
 
 from experiments.benchmarks import machine
+from musicjax.data.audio_features import FEATURES
 from musicjax.playlist import catalog as catalog_lib
 from musicjax.playlist import genres, recommend
-from musicjax.playlist.catalog import FEATURES
 from musicjax.playlist.genre_styles import SEED_GENRES
 
 FLAGS = flags.FLAGS

@@ -1,7 +1,8 @@
 """What stored waveforms become in the jitted step, before anything is normalised or augmented.
 
 `config.front_end` has the `name` of a representation of `musicjax.audio.features` and its fields;
-the sample rate is that of `config.dataset`. Without a name, models see inputs as they are stored.
+the sample rate is that of `config.dataset`. Without a name, models see inputs as they are stored;
+no model takes waveforms.
 """
 
 import dataclasses
@@ -51,7 +52,7 @@ def create(config) -> Callable[[Batch], Batch]:
   """
   name = check_name('config.front_end.name', config.front_end.name, ('', *FRONT_ENDS))
   if not name:
-    return lambda batch: batch
+    return _as_stored
   kind = FRONT_ENDS[name]
   known = {field.name: field.default for field in dataclasses.fields(kind)}
   rate = config.dataset.get('sample_rate')
@@ -72,10 +73,20 @@ def create(config) -> Callable[[Batch], Batch]:
         f'{batch["inputs"].ndim - 1} axes'
       )
     audio = batch['inputs'].astype(jnp.float32) / FULL_SCALE
+    # What is not centred needs a frame, also of clips that are shorter.
+    audio = jnp.pad(audio, ((0, 0), (0, max(0, front_end.n_fft - audio.shape[1]))))
     lengths = jnp.maximum(front_end.num_frames(batch['lengths']), 1)
     return batch | {'inputs': front_end(audio), 'lengths': lengths}
 
   return transform
+
+
+def _as_stored(batch: Batch) -> Batch:
+  if batch['inputs'].ndim == 2:
+    raise ConfigError(
+      f'config.front_end.name: expected one of {", ".join(FRONT_ENDS)} with waveforms, found none'
+    )
+  return batch
 
 
 def create_for_records(config) -> Callable[[np.ndarray], np.ndarray]:

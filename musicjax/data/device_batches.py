@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from musicjax import sharding
 from musicjax.data import input_pipeline, records
-from musicjax.data.input_pipeline import Plan
+from musicjax.data.input_pipeline import Plan, StepPlan
 from musicjax.data.prepared import Prepared
 from musicjax.errors import ConfigError
 from musicjax.train_step import Batch
@@ -68,6 +68,22 @@ def make_read(prepared: Prepared, config, mesh: Mesh) -> Read:
       yield gather(kept, **sharding.to_global(mesh, planned, axis), time=time)
 
   return read
+
+
+def abstract(prepared: Prepared, plan: StepPlan, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+  """Returns shapes and types of a planned training batch, as `make_read` reads it."""
+  of_example = {
+    'inputs': ((plan.time, *prepared.input_shape[1:]), prepared.input_dtype),
+    'lengths': ((), np.int32),
+    'labels': ((len(prepared.label_names),), np.float32),
+    'weights': ((), np.float32),
+    'index': ((), np.int32),
+  }
+  over_devices = sharding.batch_sharding(mesh, 1)
+  return {
+    name: jax.ShapeDtypeStruct((*plan.rows.shape, *shape), dtype, sharding=over_devices)
+    for name, (shape, dtype) in of_example.items()
+  }
 
 
 def keep(prepared: Prepared, mesh: Mesh) -> Kept:

@@ -100,9 +100,17 @@ def _rows(path: Path, *columns: str) -> Iterator[tuple[str, str, tuple[str, ...]
 
 
 def submission_inputs(folder: Path) -> list[tuple[str, Path]]:
-  """Returns (file name, path) of every row a submission needs, in its order."""
-  order = folder / SUBMISSION
-  rows = _rows(order if order.exists() else folder / TEST_AFTER)
+  """Returns (file name, path) of every row a submission needs, in its order.
+
+  Raises:
+    DataError: no file in the folder names them, or one does that is no table of clips.
+  """
+  order = next((folder / f for f in (SUBMISSION, TEST_AFTER) if (folder / f).exists()), None)
+  if order is None:
+    raise DataError(
+      f'{folder}: expected {SUBMISSION} or {TEST_AFTER} to predict without --inputs, found neither'
+    )
+  rows = _rows(order)
   return [(fname, folder / 'audio_test' / fname) for _, fname, _ in rows]
 
 

@@ -132,7 +132,8 @@ def _read_table(folder: Path, table: str) -> list[Track]:
       raise DataError(f'{path}: {place}: expected every path once, found {quoted(name)} twice')
     tags = cell.split('|' if '|' in cell else ',') if isinstance(cell, str) else cell
     tracks[name] = make_track(path, place, name, tags, folder / name, rest)
-  check_rows(path, 'tags', tracks := list(tracks.values()))
+  check_tags(path, 'tags', tracks := list(tracks.values()))
+  check_rows(path, tracks)
   return tracks
 
 
@@ -185,10 +186,14 @@ def _weight(path: Path, place: str, cell: str) -> float:
   return weight
 
 
-def check_rows(path: Path, column: str, tracks: Sequence[Track]) -> None:
-  """Raises DataError where no track of a table has a tag or a weight, or only some a split."""
+def check_tags(path: Path, column: str, tracks: Sequence[Track]) -> None:
+  """Raises DataError where no track of a table has a tag."""
   if not any(track.tags for track in tracks):
     raise DataError(f'{path}: {column}: expected at least one tag, found none')
+
+
+def check_rows(path: Path, tracks: Sequence[Track]) -> None:
+  """Raises DataError where no track of a table has a weight, or only some a split."""
   if not any(track.weight for track in tracks):
     raise DataError(f'{path}: weight: expected at least one above 0, found none')
   without = [track.name for track in tracks if not track.split]

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from musicjax.errors import ConfigError
 from musicjax.fields import check_name
 from musicjax.models import layers
 from musicjax.models.convolution import HalvingConv2D
@@ -56,8 +57,17 @@ class AttentionVAE(nn.Module):
 
     Returns:
       `[batch, num_classes]` float32.
+
+    Raises:
+      ConfigError: sides are other multiples.
     """
     del lengths
+    _, height, width, _ = inputs.shape
+    if height % (factor := 2 ** len(self.channels)) or width % factor:
+      raise ConfigError(
+        f'config.model.channels: expected pictures whose sides are multiples of {factor} for '
+        f'{len(self.channels)} convolutions, found {height} x {width}'
+      )
     x = ((inputs / 255 - _MEAN) / _STD).astype(self.dtype)
     for i, width in enumerate(self.channels):
       x = nn.relu(HalvingConv2D(width, self.dtype, name=f'conv_{i}')(x))

@@ -20,6 +20,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from musicjax import backends, command_line
+from musicjax.data.audio_features import FEATURES
 from musicjax.errors import ConfigError, DataError, quoted
 from musicjax.playlist import catalog as catalog_lib
 from musicjax.playlist import genres, queries, recommend
@@ -70,6 +71,8 @@ def main(_: ConfigDict | None) -> None:
   elif FLAGS.image:
     backends.set_up(backends.COMPILATION_CACHE, distributed=False)
     features = queries.features_of_image(Path(FLAGS.workdir), Path(FLAGS.image))
+    values = zip(FEATURES, features, strict=True)
+    print(f'{FLAGS.image}: {", ".join(f"{name} {value:.3g}" for name, value in values)}')
 
   wanted = {seed for found in seeds.values() for seed in found} if seeds else None
   index = recommend.make_index(catalog, mapped)
@@ -85,7 +88,7 @@ def main(_: ConfigDict | None) -> None:
   workdir_lib.write_csv(folder / 'skipped.csv', [('row', 'reason'), *skipped])
   workdir_lib.write_csv(folder / 'unmapped.csv', [('genre', 'tracks'), *unmapped])
   about = {
-    'features': dict(zip(catalog_lib.FEATURES, map(outputs.rounded, features), strict=True)),
+    'features': dict(zip(FEATURES, map(outputs.rounded, features), strict=True)),
     'image': FLAGS.image,
     'like': catalog.ids[liked] if FLAGS.like else None,
     'genres': seeds,

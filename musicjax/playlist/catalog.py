@@ -1,30 +1,19 @@
 """Catalogues: tables of tracks to recommend from; rows that cannot be used are told one by one."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from musicjax.data import tables
+from musicjax.data import audio_features, tables
+from musicjax.data.audio_features import FEATURES, number
 from musicjax.errors import DataError, quoted
 
-# The audio features of the PRESSED/PLAY system, in its order -> their range.
-FEATURES = {
-  'acousticness': (0, 1),
-  'danceability': (0, 1),
-  'energy': (0, 1),
-  'instrumentalness': (0, 1),
-  'liveness': (0, 1),
-  'loudness': (-60, 10),  # dB; loud masters come out above 0.
-  'speechiness': (0, 1),
-  'valence': (0, 1),
-}
 _COLUMNS = ('track_id', 'name', 'artist', 'genres', *FEATURES)
 _OPTIONAL = ('popularity', 'location')
-_URL = re.compile(r'[a-z][a-z0-9+.-]+:', re.IGNORECASE)
+_URL = re.compile(r'[a-z][a-z0-9+.-]+:\S', re.IGNORECASE)  # `Artist: Song.mp3` is a file.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +72,6 @@ def read(path: Path) -> tuple[Catalog, list[tuple[str, DataError]]]:
   return Catalog(*columns, popularity=numbers[:, -1], features=numbers[:, :-1]), faults
 
 
-def feature_fault(name: str, value: float, found: object) -> str | None:
-  """Returns what is wrong with a feature that was `found` so, None where nothing is."""
-  low, high = FEATURES[name]
-  if low <= value <= high:
-    return None
-  return f'{name}: expected a number from {low} to {high}, found {quoted(found)}'
-
-
 def same(text: str) -> str:
   """Returns what the spellings of a name have in common."""
   return ' '.join(text.casefold().split())
@@ -105,19 +86,11 @@ def _fault(cells: Sequence[tables.Cell], values: Sequence[float]) -> str | None:
     if not isinstance(cell, str) or '\0' in cell or cell != ''.join(cell.splitlines()).strip():
       return f'{field}: expected one line of text, found {quoted(cell)}'
   for field, value, cell in zip(FEATURES, values[:-1], features, strict=True):
-    if fault := feature_fault(field, value, cell):
+    if fault := audio_features.fault(field, value, cell):
       return fault
   if not 0 <= values[-1] <= 100:
     return f'popularity: expected a number from 0 to 100, found {quoted(popularity)}'
   return None
-
-
-def number(cell: tables.Cell) -> float:
-  """Returns what a cell says, NaN where that is no number."""
-  try:
-    return float(cell)
-  except (TypeError, ValueError):
-    return math.nan
 
 
 def _text(cell: tables.Cell) -> str:

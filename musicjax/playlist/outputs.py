@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from musicjax import workdir as workdir_lib
-from musicjax.playlist.catalog import FEATURES, Catalog
+from musicjax.data.audio_features import FEATURES
+from musicjax.playlist.catalog import Catalog
 
 _WIDTH = 36  # Of a column of text.
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from musicjax.data import audio_features
+from musicjax.data.audio_features import FEATURES
 from musicjax.errors import ConfigError, quoted
-from musicjax.playlist import catalog as catalog_lib
-from musicjax.playlist.catalog import FEATURES, Catalog
+from musicjax.playlist.catalog import Catalog, same
 
 _SHOWN = 3  # Tracks that a message names.
 
@@ -22,9 +23,9 @@ def parse_features(texts: Sequence[str]) -> np.ndarray:
   if sorted(name.strip() for name, _ in given) != sorted(FEATURES):
     expected = ','.join(f'{name}=NUMBER' for name in FEATURES)
     raise ConfigError(f'--features: expected {expected}, found {quoted(",".join(texts))}')
-  values = {name.strip(): (catalog_lib.number(text), text) for name, text in given}
+  values = {name.strip(): (audio_features.number(text), text) for name, text in given}
   for name in FEATURES:
-    if fault := catalog_lib.feature_fault(name, *values[name]):
+    if fault := audio_features.fault(name, *values[name]):
       raise ConfigError(f'--features: {fault}')
   return np.array([values[name][0] for name in FEATURES])
 
@@ -41,9 +42,9 @@ def find_track(catalog: Catalog, text: str) -> int:
   """
   if text in catalog.ids:
     return catalog.ids.index(text)
-  wanted = catalog_lib.same(text)
-  names = [catalog_lib.same(name) for name in catalog.names]
-  artists = [catalog_lib.same(artist) for artist in catalog.artists]
+  wanted = same(text)
+  names = [same(name) for name in catalog.names]
+  artists = [same(artist) for artist in catalog.artists]
   found = [
     row
     for row, (artist, name) in enumerate(zip(artists, names, strict=True))

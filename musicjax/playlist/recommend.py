@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 
 import numpy as np
 
-from musicjax.playlist.catalog import FEATURES, Catalog, same
+from musicjax.data.audio_features import FEATURES
+from musicjax.playlist.catalog import Catalog, same
 
 _POOL = 500  # Best tracks that picks are made from, at least; beyond, ten for each that is wanted.
 

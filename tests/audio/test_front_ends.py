@@ -48,6 +48,17 @@ def test_silence_is_finite_and_integers_equal_their_floats(name):
   np.testing.assert_array_equal(transform(batch)['inputs'], transform(floats)['inputs'])
 
 
+def test_clips_shorter_than_a_frame_that_is_not_centred_are_one_frame():
+  transform = front_ends.create(make_config(**{'front_end.center': False}))
+  batch = make_batch()
+  short = {'inputs': batch['inputs'][1:3, :100], 'lengths': LENGTHS[1:3]}
+  found = transform(short)
+  assert found['lengths'].tolist() == [1, 1]
+  # As with the zeros of a longer batch behind them.
+  longer = transform(batch)['inputs'][1:3, :1]
+  np.testing.assert_allclose(found['inputs'], longer, rtol=0, atol=1e-5)
+
+
 def test_a_record_alone_has_the_frames_it_has_in_a_batch():
   batch = make_batch()
   expected = front_ends.create(make_config())(batch)
@@ -60,7 +71,7 @@ def test_a_record_alone_has_the_frames_it_has_in_a_batch():
 
 
 def test_without_a_name_inputs_are_as_stored():
-  batch = make_batch()
+  batch = {'inputs': np.zeros((2, 9, 4), np.float16), 'lengths': np.array([9, 5])}
   assert front_ends.create(make_config(**{'front_end.name': ''}))(batch) is batch
   record = batch['inputs'][0]
   assert front_ends.create_for_records(make_config(**{'front_end.name': ''}))(record) is record
@@ -88,6 +99,8 @@ def test_a_front_end_needs_its_fields_and_waveforms():
     front_ends.create(config)
   with pytest.raises(ConfigError, match=r"found 'log_mel' and inputs of 2 axes"):
     front_ends.create(make_config())({'inputs': np.zeros((2, 9, 9)), 'lengths': np.array([9, 9])})
+  with pytest.raises(ConfigError, match=r'front_end.name: expected one of .* with waveforms'):
+    front_ends.create(make_config(**{'front_end.name': ''}))(make_batch())
   config = make_config()
   del config.dataset.sample_rate
   with pytest.raises(ConfigError, match=r'front_end.name: expected none without waveforms, found'):

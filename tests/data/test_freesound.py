@@ -111,6 +111,11 @@ def test_a_submission_has_the_rows_of_the_sample_in_its_order(folder, tmp_path):
   assert [name for name, _ in freesound.submission_inputs(tmp_path)] == sorted(sample)
 
 
+def test_a_folder_without_a_test_set_is_told_to_give_inputs(tmp_path):
+  with pytest.raises(DataError, match='to predict without --inputs, found neither'):
+    freesound.submission_inputs(tmp_path)
+
+
 def test_what_is_submitted_scores_as_the_competition_scores_it(tmp_path):
   rng = np.random.default_rng(0)
   label_names = [f'Label_{n}' for n in range(7)]

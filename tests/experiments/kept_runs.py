@@ -17,6 +17,22 @@ def tracks(fold, count=20):
   return np.array([f'{fold}-{i:02d}' for i in range(count)]), labels
 
 
+def write_regression(folder, fold, seed, noise):
+  """Writes a run whose targets are labels, from -6 up, under noise."""
+  write_run(folder, fold, seed, noise)
+  config = {'task': 'feature_regression', 'select_metric': 'r2_macro', 'fold': fold, 'seed': seed}
+  workdir.write_json(folder / 'config.json', config)
+  rng = np.random.default_rng((fold, seed))
+  for name, of in (('validation', (fold + 1) % 3), ('out_of_fold', fold)):
+    ids, labels = tracks(of)
+    targets = 3.0 * labels - 6 + np.arange(20)[:, None] / 100
+    path = folder / 'predictions' / f'{name}.csv'
+    scores = targets + noise * rng.normal(size=targets.shape)
+    workdir.write_predictions(path, 'id', ids, scores, CLASSES)
+    workdir.write_predictions(path.with_name(f'{name}_truth.csv'), 'id', ids, targets, CLASSES)
+  return folder
+
+
 def write_run(folder, fold, seed, noise, num_folds=3, own_test=False):
   """Writes a run whose scores are labels under noise; `own_test`: all runs test fold 9."""
   rng = np.random.default_rng((fold, seed, int(1000 * noise)))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from experiments import blend, predictions
-from musicjax import metrics, workdir
+from musicjax import metrics, regression, workdir
 from musicjax.errors import ConfigError, DataError
-from tests.experiments.kept_runs import CLASSES, tracks, write_run
+from tests.experiments.kept_runs import CLASSES, tracks, write_regression, write_run
 
 
 @pytest.fixture
@@ -141,3 +141,24 @@ def test_the_report_says_what_the_blend_gained_and_keeps_it_like_a_run(home):
   assert len(json.loads((home / 'out' / 'weights.json').read_text())) == 3
   _, _, scores = predictions.read_table(home / 'out' / 'predictions' / 'predictions.csv')
   np.testing.assert_allclose(scores, [[0.25, 0.5, 0.75]], rtol=1e-6)
+
+
+def test_regressions_are_blended_in_their_units(tmp_path):
+  for fold in range(3):
+    for seed in range(3):
+      write_regression(tmp_path / 'of' / f'fold_{fold}_seed_{seed}', fold, seed, noise=1.0)
+  blend.write(tmp_path / 'out', [f'{tmp_path}/of/*'], 'arithmetic', '', resamples=20)
+  found = predictions.read(tmp_path / 'out', 'test')
+  single = [predictions.read(tmp_path / 'of' / f'fold_{f}_seed_0', 'test') for f in range(3)]
+  np.testing.assert_array_equal(found.labels, np.concatenate([p.labels for p in single]))
+  assert found.labels.min() == -6
+  blended = regression.r2_macro(found.scores, found.labels)
+  # Of three runs a third of the noise's variance is left.
+  assert blended > 0.2 + np.mean([regression.r2_macro(p.scores, p.labels) for p in single])
+
+
+@pytest.mark.parametrize('method', ['geometric', 'rank', 'weights'])
+def test_a_regression_is_not_blended_as_probabilities_are(method, tmp_path):
+  write_regression(tmp_path / 'of' / 'fold_0', 0, 0, noise=1.0)
+  with pytest.raises(ConfigError, match=f'--method: expected arithmetic with .* found {method}'):
+    blend.write(tmp_path / 'out', [f'{tmp_path}/of/*'], method, '', resamples=2)

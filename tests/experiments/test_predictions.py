@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from experiments import predictions
-from musicjax import metrics, tasks
+from musicjax import metrics, tasks, workdir
 from musicjax.errors import DataError
+from musicjax.targets import Targets
 from tests.experiments.kept_runs import tracks, write_run
 
 
@@ -17,6 +18,20 @@ def test_what_a_run_keeps_is_read_with_its_truth(tmp_path):
   np.testing.assert_array_equal(found.ids, ids)
   np.testing.assert_array_equal(found.labels, labels)
   assert found.label_names == ('a', 'b', 'c')
+
+
+def test_of_a_regression_targets_are_read_and_measured_as_they_are(tmp_path):
+  folder, rng = write_run(tmp_path / 'run', 1, 0, 0.5), np.random.default_rng(0)
+  targets = np.round(rng.normal(-5, 3, (20, 3)), 3)
+  workdir.write_predictions(
+    folder / 'predictions' / 'out_of_fold_truth.csv', 'id', tracks(1)[0], targets, ('a', 'b', 'c')
+  )
+  found = predictions.read(folder, 'test')
+  np.testing.assert_array_equal(found.labels, targets)
+  task = tasks.create('feature_regression', Targets('natural', [0.0] * 3, [1.0] * 3, [None] * 3))
+  expected = task.metrics(found.scores, targets)['r2_macro']
+  measure = predictions.measure_of('feature_regression', 'r2_macro')
+  assert measure(found.scores, found.labels) == pytest.approx(expected, rel=1e-12)
 
 
 def test_ids_are_text_whatever_they_look_like(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs import spectrogram_cnn
+from configs import freesound, spectrogram_cnn
 from experiments import pseudo_labels
 from experiments.pseudo_labels import Row
 from musicjax import train, workdir
@@ -54,13 +54,16 @@ def test_nothing_that_validates_or_tests_nor_its_group_is_pseudo_labelled():
   assert count == {'left out: they validate or test, or their group does': 4}
 
 
-def test_one_command_trains_the_second_round_on_the_first_ones_splits(tmp_path):
+@pytest.mark.parametrize(('system', 'offered'), [(spectrogram_cnn, 3), (freesound, 4)])
+def test_one_command_trains_the_second_round_on_the_first_ones_splits(tmp_path, system, offered):
+  """A file without samples is offered where it is tagged, as silence, and never trained on."""
   raw = write_audio_folder(tmp_path / 'raw', num_tracks=6)
   rows = [(path.relative_to(raw).as_posix(), path.parent.name) for path in raw.glob('*/*.*')]
   unlabelled = [name for name, _ in rows if name.endswith('/5.flac')]
   table = [('path', 'tags'), *(row for row in rows if row[0] not in unlabelled)]
   workdir.write_csv(tmp_path / 'first.csv', table)
-  config = spectrogram_cnn.get_config('test')
+  (raw / 'low' / 'empty.wav').write_bytes(b'')
+  config = system.get_config('test')
   config.data_dir, config.prepared_dir = str(raw), str(tmp_path / 'prepared')
   config.dataset.table = str(tmp_path / 'first.csv')
   config.fold = 1
@@ -73,8 +76,8 @@ def test_one_command_trains_the_second_round_on_the_first_ones_splits(tmp_path):
   command = [sys.executable, '-m', 'experiments.pseudo_labels', *flags, f'--workdir={second}']
   done = subprocess.run(command, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr
-  assert '18 inputs: ' in done.stdout
-  assert '3 new' in done.stdout
+  assert f'{15 + offered} inputs: ' in done.stdout
+  assert f'{offered} new' in done.stdout
 
   def splits(of):
     index = array_records.prepare(of).index
@@ -86,7 +89,7 @@ def test_one_command_trains_the_second_round_on_the_first_ones_splits(tmp_path):
   assert again['validation'] == first['validation']
   assert again['train'] == first['train'] | set(unlabelled)
   made = pd.read_csv(second / 'pseudo_labels.csv', index_col='path')
-  assert set(made.index[made['weight'] == 0.5]) <= again['train']
+  assert set(made.index[made['weight'] == 0.5]) <= again['train'] | {'low/empty.wav'}
   assert set(unlabelled) <= set(made.index[made['weight'] == 0.5])
   truth = made.loc[sorted(first['test'] | first['validation'])]
   assert [tags.rstrip('|') for tags in truth['tags']] == [p.split('/')[0] for p in truth.index]

@@ -9,8 +9,8 @@ from tensorboard.util import tensor_util
 
 from experiments import predictions, sweep_table
 from experiments.sweep import Run
-from musicjax import metrics
-from tests.experiments.kept_runs import write_run
+from musicjax import metrics, regression
+from tests.experiments.kept_runs import write_regression, write_run
 
 CONFIGS = {
   row: ConfigDict({'task': 'multi_label', 'select_metric': 'map_macro', 'width': width})
@@ -91,3 +91,19 @@ def test_tensorboard_compares_rows_as_runs_with_hyperparameters(runs, tmp_path):
   data = events.summary_metadata['_hparams_/session_start_info'].plugin_data.content
   assert b'width' in data
   assert b'wide' in data
+
+
+def test_rows_of_a_regression_are_compared(tmp_path):
+  fields = {'task': 'feature_regression', 'select_metric': 'r2_macro'}
+  configs = {row: ConfigDict(fields | {'width': width}) for row, width in (('a', 8), ('b', 16))}
+  runs = [
+    Run(row, fold, 0, write_regression(tmp_path / row / str(fold), fold, 0, noise))
+    for row, noise in (('a', 1.0), ('b', 0.3))
+    for fold in range(3)
+  ]
+  path = sweep_table.write(tmp_path, configs, runs, select='', resamples=50)
+  for row in read_csv(path.with_suffix('.csv')):
+    kept = [predictions.read(run.folder, 'test') for run in runs if run.row == row['row']]
+    expected = np.mean([regression.r2_macro(p.scores, p.labels) for p in kept])
+    assert float(row['mean']) == pytest.approx(expected)
+  assert float(row['low']) > 0  # The second has a tenth of the noise's variance.

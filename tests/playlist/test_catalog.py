@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from musicjax.data.audio_features import FEATURES
 from musicjax.errors import DataError
 from musicjax.playlist import catalog
-from musicjax.playlist.catalog import FEATURES
 from tests.playlist.tracks import HEADER, row, write_csv
 
 BAD = {
@@ -61,6 +61,7 @@ def test_parquet_reads_as_csv_does(tmp_path):
 
 def test_files_lie_where_the_table_does_and_urls_stay(tmp_path):
   places = {'a': 'music/a b.mp3', 'b': 'https://host/b.mp3', 'c': '/c.mp3', 'd': ''}
+  places['e'] = 'Band: b.mp3'  # No scheme, though it looks like one.
   rows = [row(track_id=key, location=place) for key, place in places.items()]
   found, skipped = catalog.read(write_csv(tmp_path / 'tracks.csv', rows))
   assert found.locations == [
@@ -68,6 +69,7 @@ def test_files_lie_where_the_table_does_and_urls_stay(tmp_path):
     'https://host/b.mp3',
     '/c.mp3',
     'spotify:track:d',
+    str(tmp_path / 'Band: b.mp3'),
   ]
   assert not skipped
 

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,11 @@ from PIL import Image
 
 from configs import pressed_play
 from musicjax import predict, train, workdir
+from musicjax.data.audio_features import FEATURES
 from musicjax.errors import ConfigError, DataError
 from musicjax.playlist import queries
-from musicjax.playlist.catalog import FEATURES
+from tests.playlist.test_main import run
+from tests.playlist.tracks import row, write_csv
 
 
 @pytest.fixture(scope='module')
@@ -38,9 +41,22 @@ def test_a_cover_has_the_features_that_prediction_writes(trained):
   assert not (trained / 'predictions' / 'predictions.csv').exists()  # That is a prediction's.
   path = predict.predict(trained, workdir.read_config(trained, None), 'best', [str(image)])
   with path.open(newline='') as file:
-    [row] = csv.DictReader(file)
-  expected = [float(row[name]) for name in FEATURES]
+    [found] = csv.DictReader(file)
+  expected = [float(found[name]) for name in FEATURES]
   np.testing.assert_allclose(features, expected, rtol=1e-5)  # Six digits are written.
+
+
+def test_a_playlist_says_what_it_took_a_cover_for(trained, tmp_path):
+  image = trained.with_name('cover.png')
+  tracks = write_csv(tmp_path / 'tracks.csv', [row(track_id=i, name=i) for i in range(3)])
+  result = run(f'--workdir={trained}', f'--catalog={tracks}', f'--image={image}', '--size=2')
+  features = queries.features_of_image(trained, image)
+  told = ', '.join(f'{name} {value:.3g}' for name, value in zip(FEATURES, features, strict=True))
+  assert result.stdout.startswith(f'{image}: {told}\n')
+  assert 'files/s' not in result.stderr  # Nor a bar for one image.
+  content = json.loads((trained / 'playlist' / 'playlist.json').read_text())
+  assert content['image'] == str(image)
+  assert len(content['tracks']) == 2
 
 
 def test_what_is_no_cover_is_one_line(trained, tmp_path):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicjax.data import files
+from musicjax.data.audio_features import FEATURES
 from musicjax.playlist import outputs
-from musicjax.playlist.catalog import FEATURES
 from tests.playlist.tracks import make_catalog
 
 ODD = [

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from musicjax.playlist.catalog import FEATURES, Catalog
+from musicjax.data.audio_features import FEATURES
+from musicjax.playlist.catalog import Catalog
 
 GENRES = ('indie pop', 'indie rock', 'chicago blues', 'trap chileno', 'deep house', 'no such word')
 HEADER = ['track_id', 'name', 'artist', 'genres', 'popularity', *FEATURES]

@@ -1,8 +1,8 @@
 """Covers and the audio features of what they cover: PRESSED/PLAY's data.
 
 A folder holds Parquet files with the columns `cover` (PNG, JPEG or WebP) and `features` (eight
-numbers, in the order of `FEATURES`); or `config.dataset.table` names a table, CSV or Parquet, with
-`path`, an image below the folder, and a column a feature. Both may have the columns
+numbers, in the order of `audio_features.FEATURES`); or `config.dataset.table` names a table, CSV or
+Parquet, with `path`, an image below the folder, and a column a feature. Both may have the columns
 `listing.COLUMNS`. Fields of `config.dataset`:
 
   image_size  pixels of a side, to which covers are resized whatever their shape
@@ -17,7 +17,6 @@ import collections
 import concurrent.futures
 import functools
 import hashlib
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,19 +27,13 @@ import tqdm
 from ml_collections import ConfigDict
 from PIL import Image
 
-from musicjax.data import duplicates, listing, parquet, pictures, tables
+from musicjax.data import audio_features, duplicates, listing, parquet, pictures, tables
+from musicjax.data.audio_features import FEATURES
 from musicjax.data.source import Source, check_name, manifest
 from musicjax.errors import DataError, quoted, told_of_full_disk
 
 FIELDS = ('image_size', 'table', 'pattern')
 EXTENSIONS = pictures.EXTENSIONS
-FEATURES = (
-  'acousticness', 'danceability', 'energy', 'instrumentalness', 'liveness', 'loudness',
-  'speechiness', 'valence',
-)  # fmt: skip
-# What lies outside is a mistake. Loudness, in dB, has no bounds by nature: full scale is passed at
-# times, and silence is -60 by convention.
-_LOUDNESS_RANGE = (-80.0, 10.0)
 _BLOCK = 256  # Covers read at once to be compared.
 
 _Key = Path | tuple[Path, int]  # A file, or a row, from 0, of a Parquet file.
@@ -72,11 +65,14 @@ def load(config: ConfigDict) -> Source:
       else:
         bad.append((track.name, fault))
   total = len(tracks) + len(bad)
+  if not tracks:
+    raise DataError(f'{folder}: none of {total} rows can be used; the first: {bad[0][1]}')
   if len(bad) > config.max_skipped * total:
     raise DataError(
       f'{len(bad)} of {total} rows cannot be used, more than max_skipped={config.max_skipped:g} '
       f'allows; the first: {bad[0][1]}'
     )
+  listing.check_rows(folder / fields.table, tracks)
   known = listing.describe(tracks, config)
   files = dict.fromkeys([*paths, *(key for key in known['keys'] if isinstance(key, Path))])
   files = manifest([path.relative_to(folder).as_posix() for path in files], files)
@@ -89,6 +85,7 @@ def load(config: ConfigDict) -> Source:
     preparation=f'rgb-{size}',
     parameters={
       'image_size': size,
+      # Loudness, in dB, has no bounds by nature.
       'ranges': {name: [0.0, 1.0] for name in FEATURES if name != 'loudness'},
     },
     manifest=files,
@@ -133,14 +130,9 @@ def _check(path: Path, place: str, values: Sequence[Any]) -> tuple[np.ndarray, s
   """Returns the features of a row, and what is wrong of them, or nothing."""
   numbers = []
   for name, value in zip(FEATURES, values, strict=True):
-    low, high = _LOUDNESS_RANGE if name == 'loudness' else (0.0, 1.0)
-    try:
-      number = float(value)
-    except (TypeError, ValueError):
-      number = math.nan
-    if not low <= number <= high:  # Nor NaN.
-      expected = f'expected a number in {low:g}..{high:g}, found {quoted(value)}'
-      return np.array(numbers), f'{path}: {place}: {name}: {expected}'
+    number = audio_features.number(value)
+    if fault := audio_features.fault(name, number, value):
+      return np.array(numbers), f'{path}: {place}: {fault}'
     numbers.append(number)
   return np.array(numbers), ''
 

@@ -81,7 +81,8 @@ def _read_table(path: Path) -> list[listing.Track]:
   for position, (place, (text, *cells)) in enumerate(rows):
     tags = text.split() if isinstance(text, str) else text
     tracks.append(listing.make_track(path, place, f'row {position + 1:08d}', tags, position, cells))
-  listing.check_rows(path, 'text', tracks)
+  listing.check_tags(path, 'text', tracks)
+  listing.check_rows(path, tracks)
   return tracks
 
 

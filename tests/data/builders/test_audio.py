@@ -259,7 +259,7 @@ def test_what_is_not_sound_of_any_kind_is_left_out_with_its_line(tmp_path):
   assert header == ['id', 'reason']
   expected = {
     'high/broken.mp3': 'expected a decodable audio file, found: ',
-    'high/empty.ogg': 'expected a decodable audio file, found: ',
+    'high/empty.ogg': 'expected audio, found an empty file',
     'high/text.mp3': 'expected a decodable audio file, found: ',
     'low/short.wav': 'expected at least a frame of 512 samples at 8000 Hz, found 400',
     r'noise/\xe9t\xe9.wav': 'expected a file name in UTF-8',

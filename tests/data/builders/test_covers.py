@@ -121,10 +121,10 @@ def test_plain_pictures_are_told_from_those_with_a_drawing_on_them():
 BAD = {
   'NaN': (
     [*GOOD[:2], float('nan'), *GOOD[3:]],
-    'energy: expected a number in 0..1, found (nan|N)',
+    'energy: expected a number from 0 to 1, found (nan|N)',
   ),
-  'above': ([1.5, *GOOD[1:]], 'acousticness: expected a number in 0..1, found 1.5'),
-  'loud': ([*GOOD[:5], 60.0, *GOOD[6:]], r'loudness: expected a number in -80..10, found 60.0'),
+  'above': ([1.5, *GOOD[1:]], 'acousticness: expected a number from 0 to 1, found 1.5'),
+  'loud': ([*GOOD[:5], 60.0, *GOOD[6:]], r'loudness: expected a number from -60 to 10, found 60.0'),
   'few': (GOOD[:7], r'features: expected 8 numbers, found \[0.1'),
   'none': (None, r'features: expected 8 numbers, found \[\]'),
 }
@@ -145,6 +145,27 @@ def test_features_that_cannot_be_are_one_line_or_left_out(case, tmp_path):
     covers.load(make_config(tmp_path, tmp_path / 'p', on_bad_example='skip', max_skipped=0.05))
 
 
+@pytest.mark.parametrize(
+  ('columns', 'message'),
+  [
+    ({'split': ['train'] * 6 + [''] * 6}, 'split: expected train, .* in every row, found none for'),
+    ({'weight': [0.0] * 12}, 'weight: expected at least one above 0, found none'),
+  ],
+)
+def test_columns_that_contradict_themselves_are_told(columns, message, tmp_path):
+  contents = [encode(clouds(seed)) for seed in range(12)]
+  write_table(tmp_path / 'a.parquet', contents, [GOOD] * 12, **columns)
+  with pytest.raises(DataError, match=rf'^{tmp_path}: {message}'):
+    covers.load(make_config(tmp_path, tmp_path / 'p'))
+
+
+def test_a_table_without_a_good_row_is_told_though_all_may_be_skipped(tmp_path):
+  write_table(tmp_path / 'a.parquet', [b''] * 3, [[1.5, *GOOD[1:]]] * 3)
+  fields = {'on_bad_example': 'skip', 'max_skipped': 1.0}
+  with pytest.raises(DataError, match=r'none of 3 rows can be used; .*: row 1: acousticness: '):
+    covers.load(make_config(tmp_path, tmp_path / 'p', **fields))
+
+
 def test_what_is_no_table_of_covers_is_told(tmp_path):
   with pytest.raises(DataError, match='expected Parquet files of covers in it, found none'):
     covers.load(make_config(tmp_path, tmp_path))
@@ -158,7 +179,7 @@ def test_what_is_no_table_of_covers_is_told(tmp_path):
   for name, message in {
     'a.csv': "line 2: path: expected a file below the folder, found '../x.png'",
     'b.csv': r"expected columns \['path', 'acousticness'",
-    'c.csv': "line 2: valence: expected a number in 0..1, found 'low'",
+    'c.csv': "line 2: valence: expected a number from 0 to 1, found 'low'",
     'd.parquet': "row 1: features: expected a list, found '0.5'",
     'e.parquet': 'not found',
   }.items():
