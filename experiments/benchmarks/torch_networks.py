@@ -101,19 +101,17 @@ class SpectrogramCNN(Network):
     return -(labels * positive + (1 - labels) * negative).mean()
 
 
-class AttentionVAE(nn.Module):
+class AttentionVAE(Network):
   """Of `configs/pressed_play.py:baseline`, [batch, height, width, 3]; it convolves [width, height].
 
   Gives outputs, and what the code's distribution costs.
   """
 
-  NAMES = ()
-  RATE, DECAY = 1e-3, 0.0
+  RATE = 1e-3
   CHANNELS, LATENT_DIM = (32, 64, 128), 32
 
   def __init__(self, batch, dropout):
     super().__init__()
-    self.layout = torch.contiguous_format
     for i, (before, width) in enumerate(itertools.pairwise((3, *self.CHANNELS))):
       self.add_module(f'conv_{i}', nn.Conv2d(before, width, 4, stride=2, padding=1))
     self.score = nn.Linear(self.CHANNELS[-1], 1)

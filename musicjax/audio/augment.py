@@ -10,7 +10,8 @@ switching one on leaves what the others draw as it was.
 A batch is `{'inputs': [batch, time, ...], 'lengths': [batch], 'labels': [batch, classes], ...}`,
 where it has them with `weights` `[batch]`. A label of a mixture counts by the weight of the example
 that brought it, too. Inputs may be waveforms, `[batch, samples]`: what is said of frames holds for
-samples then. Those of pictures are in `augment_images.py`, and come after these.
+samples then. Those of pictures are in `augment_images.py`, functions of one picture, and come after
+these.
 """
 
 import inspect
@@ -307,7 +308,7 @@ def random_erasing(
   return _fill(batch, erased, fill, 'random_erasing')
 
 
-AUGMENTS = {
+_OF_BATCHES = {
   augment.__name__: augment
   for augment in (
     random_crop,
@@ -321,7 +322,8 @@ AUGMENTS = {
     spec_augment,
     random_erasing,
   )
-} | augment_images.AUGMENTS
+}
+AUGMENTS = _OF_BATCHES | augment_images.AUGMENTS
 
 
 def create(config) -> Callable[[jax.Array, Batch], Batch]:
@@ -343,16 +345,19 @@ def create(config) -> Callable[[jax.Array, Batch], Batch]:
     ]
     if missing:
       raise ConfigError(f'config.augment.{name}: expected a value of {missing[0]}, found none')
-  chosen = [
-    (zlib.crc32(name.encode()), function, dict(config[name]))
-    for name, function in AUGMENTS.items()
-    if name in config
-  ]
+  of_batches, of_pictures = (
+    [
+      (zlib.crc32(name.encode()), function, dict(config[name]))
+      for name, function in augments.items()
+      if name in config
+    ]
+    for augments in (_OF_BATCHES, augment_images.AUGMENTS)
+  )
 
   def augment(key, batch):
-    for salt, function, fields in chosen:
+    for salt, function, fields in of_batches:
       batch = function(jax.random.fold_in(key, salt), batch, **fields)
-    return batch
+    return augment_images.apply(key, batch, of_pictures) if of_pictures else batch
 
   return augment
 

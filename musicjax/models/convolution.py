@@ -178,16 +178,46 @@ def convolve_halving(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jax.lax.conv_general_dilated(
       x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=('NHWC', 'HWIO', 'NHWC')
     )
-  # Squares of 2 x 2 pixels become channels, of which the kernel sees 2 x 2: one product.
+  # Squares of 2 x 2 pixels become channels, of which the kernel sees 2 x 2.
   batch, height, width, channels = x.shape
-  rows, columns, features = height // 2, width // 2, kernel.shape[-1]
+  rows, columns, features = height // 2 + 1, width // 2 + 1, kernel.shape[-1]
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  x = x.reshape(batch, rows + 1, 2, columns + 1, 2, channels).swapaxes(2, 3)
-  x = x.reshape(batch, rows + 1, columns + 1, 4 * channels)
-  corners = [x[:, r : r + rows, c : c + columns] for r in (0, 1) for c in (0, 1)]
-  patches = jnp.concatenate(corners, axis=-1)  # [batch, rows, columns, 16 channels]
-  kernel = kernel.reshape(2, 2, 2, 2, channels, features).swapaxes(1, 2)
-  return patches @ kernel.reshape(16 * channels, features)
+  x = x.reshape(batch, rows, 2, columns, 2, channels).swapaxes(2, 3)
+  x = x.reshape(batch, rows, columns, 4 * channels)
+  kernel = kernel.reshape(2, 2, 2, 2, channels, features)
+  if features < 4 * channels:  # Fewer numbers lie in what is added than in what is multiplied.
+    return _add_products(x, kernel.transpose(1, 3, 4, 0, 2, 5).reshape(4 * channels, 4 * features))
+  return _squares(x) @ kernel.swapaxes(1, 2).reshape(16 * channels, features)
+
+
+@jax.custom_vjp
+def _add_products(x, kernel):
+  """[batch, rows + 1, columns + 1, in], [in, 4 features] -> [batch, rows, columns, features]."""
+  rows, columns = x.shape[1] - 1, x.shape[2] - 1
+  corners = jnp.split(x @ kernel, 4, axis=-1)
+  places = [(r, c) for r in (0, 1) for c in (0, 1)]
+  return sum(y[:, r : r + rows, c : c + columns] for y, (r, c) in zip(corners, places, strict=True))
+
+
+def _add_products_forward(x, kernel):
+  return _add_products(x, kernel), (x, kernel)
+
+
+# JAX would pad four times, and add.
+def _add_products_backward(saved, gradient):
+  x, kernel = saved
+  seen = _squares(jnp.pad(gradient, ((0, 0), (1, 1), (1, 1), (0, 0))), (1, 0))
+  return seen @ kernel.T, x.reshape(-1, x.shape[-1]).T @ seen.reshape(-1, seen.shape[-1])
+
+
+_add_products.defvjp(_add_products_forward, _add_products_backward)
+
+
+def _squares(x, order=(0, 1)):
+  """[batch, rows + 1, columns + 1, in] -> [batch, rows, columns, 4 in]; `order` is the corners'."""
+  rows, columns = x.shape[1] - 1, x.shape[2] - 1
+  corners = [x[:, r : r + rows, c : c + columns] for r in order for c in order]
+  return jnp.concatenate(corners, axis=-1)
 
 
 class HalvingConv2D(nn.Module):

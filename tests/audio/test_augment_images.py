@@ -16,8 +16,7 @@ PICTURES = np.random.default_rng(0).uniform(0, 255, (SIZE, HEIGHT, WIDTH, 3)).as
 
 def distort(name, pictures=PICTURES, seed=0, **fields):
   batch = {'inputs': jnp.asarray(pictures), 'lengths': jnp.full(len(pictures), pictures.shape[1])}
-  function = augment_images.AUGMENTS[name]
-  after = jax.jit(lambda key: function(key, batch, **fields))(jax.random.key(seed))
+  after = jax.jit(augment.create({name: fields}))(jax.random.key(seed), batch)
   assert after.keys() == batch.keys()
   return np.asarray(after['inputs'])
 
@@ -33,6 +32,13 @@ def test_half_of_the_pictures_are_changed_the_others_not_and_all_stay_in_range(n
   # Turned or magnified: 3 of 4. Three deviations of the share of 400.
   assert abs(changed - (0.75 if name == 'rotate_zoom' else 0.5)) < 0.075
   np.testing.assert_allclose(distort(name, PICTURES, probability=0.0), PICTURES, atol=1e-3)
+
+
+def test_many_devices_distort_as_one_does(monkeypatch):
+  one = [distort(name) for name in augment_images.AUGMENTS]
+  monkeypatch.setattr(jax, 'device_count', lambda: 2)
+  for name, expected in zip(augment_images.AUGMENTS, one, strict=True):
+    np.testing.assert_allclose(distort(name), expected, atol=1e-2)  # Of 255.
 
 
 def test_flips_swap_sides():
@@ -74,7 +80,7 @@ def test_zoom_keeps_the_size_and_scales_about_the_centre():
 def test_sampling_equals_scipys():
   rng = np.random.default_rng(0)
   y, x = rng.uniform(-3, HEIGHT + 3, (2, 5, 6)), rng.uniform(-3, WIDTH + 3, (2, 5, 6))
-  found = augment_images._sample(jnp.asarray(PICTURES[:2]), jnp.asarray(y), jnp.asarray(x))
+  found = jax.vmap(augment_images._sample)(PICTURES[:2], y, x)
   for i, channel in np.ndindex(2, 3):
     expected = scipy.ndimage.map_coordinates(
       PICTURES[i, ..., channel], [y[i], x[i]], order=1, mode='nearest'

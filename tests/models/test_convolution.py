@@ -62,10 +62,11 @@ def test_convolution_has_torchs_initial_spread():
   assert 0.99 * bound < np.abs(kernel).max() <= bound  # 9,000 uniform draws.
 
 
-def test_halving_convolution_and_its_gradients_equal_xlas_inside_a_scan():
+@pytest.mark.parametrize('channels', [1, 3])  # Products of squares; products that are added.
+def test_halving_convolution_and_its_gradients_equal_xlas_inside_a_scan(channels):
   rng = np.random.default_rng(0)
-  x = rng.normal(size=(2, 3, 6, 10, 3)).astype(np.float32)
-  kernel = rng.normal(size=(4, 4, 3, 5)).astype(np.float32)
+  x = rng.normal(size=(2, 3, 6, 10, channels)).astype(np.float32)
+  kernel = rng.normal(size=(4, 4, channels, 5)).astype(np.float32)
   weight = rng.normal(size=(3, 3, 5, 5)).astype(np.float32)
 
   def reference(x, kernel):
