@@ -59,7 +59,7 @@ def check(config) -> None:
   if (config.task == 'feature_regression') != (config.loss.name == 'squared_error'):
     raise ConfigError(
       'config.loss.name: expected squared_error with task feature_regression, and no other; found '
-      f'{config.loss.name} with {config.task}'
+      f'{config.loss.name!r:.80} with {config.task}'
     )
   check_name('config.target_scale', config.target_scale, targets_lib.SCALES)
   front_ends.create(config)

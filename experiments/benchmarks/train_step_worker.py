@@ -42,13 +42,9 @@ def with_jax(network, batch, folder):
     'input_shape': batch['inputs'].shape[1:],
     'statistics': {name: batch.pop(name) for name in ('mean', 'std') if name in batch},
     'support': [1] * classes,
-    'targets': {  # Of a regression; of classes nobody asks for them.
-      'scale': 'natural',
-      'mean': [],
-      'std': [],
-      'bounds': [],
-    },
   }
+  if config.task == 'feature_regression':
+    dataset['targets'] = {'scale': 'natural', 'mean': [], 'std': [], 'bounds': []}
   mesh = sharding.make_mesh()
   size, frames = batch['inputs'].shape[:2]
   host = {name: batch[name] for name in ('inputs', 'labels')}
