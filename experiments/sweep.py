@@ -16,25 +16,23 @@ sweep. The same command goes on with what is missing, wherever it was killed.
 """
 
 import concurrent.futures
-import contextlib
 import ctypes
 import itertools
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import filelock
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from experiments import sweep_rows
 from musicjax import backends, command_line
 from musicjax.errors import ConfigError
-from musicjax.workdir import read_json, write_json
+from musicjax.workdir import locked, read_json, write_json
 
 FLAGS = flags.FLAGS
 _RESOLVED = Path(__file__).with_name('resolved.py')
@@ -81,7 +79,7 @@ def run_all(
     Run(row, fold, seed, workdir / row / f'fold_{fold}_seed_{seed}')
     for row, fold, seed in itertools.product(configs, folds, seeds)
   ]
-  with _held(workdir), concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+  with locked(workdir, 'runs a sweep'), concurrent.futures.ThreadPoolExecutor(jobs) as pool:
     for row, config in configs.items():
       write_json(workdir / row / 'config.json', config.to_dict())
     waiting = [run for run in runs if not _is_complete(run)]
@@ -111,20 +109,6 @@ def command(run: Run) -> list[str]:
     f'--config.seed={run.seed}',
     f'--workdir={run.folder}',
   ]
-
-
-@contextlib.contextmanager
-def _held(workdir: Path) -> Iterator[None]:
-  workdir.mkdir(parents=True, exist_ok=True)
-  lock = filelock.FileLock(workdir / 'lock')
-  try:
-    lock.acquire(blocking=False)
-  except filelock.Timeout:
-    raise ConfigError(f'--workdir: another process runs a sweep in {workdir}') from None
-  try:
-    yield
-  finally:
-    lock.release()
 
 
 def _is_complete(run: Run) -> bool:

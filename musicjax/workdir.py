@@ -96,12 +96,27 @@ def held(workdir: Path) -> Iterator[None]:
   if not is_main_process():
     yield
     return
-  workdir.mkdir(parents=True, exist_ok=True)
-  lock = filelock.FileLock(workdir / 'lock')
+  with locked(workdir, 'trains'):
+    yield
+
+
+@contextlib.contextmanager
+def locked(folder: Path, does: str) -> Iterator[None]:
+  """Makes a folder and holds its lock, without asking JAX which process this is.
+
+  Args:
+    folder: to hold.
+    does: what its holder does there, as `trains`.
+
+  Raises:
+    ConfigError: another process holds it.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  lock = filelock.FileLock(folder / 'lock')
   try:
     lock.acquire(blocking=False)
   except filelock.Timeout:
-    raise ConfigError(f'--workdir: another process trains in {workdir}') from None
+    raise ConfigError(f'--workdir: another process {does} in {folder}') from None
   try:
     yield
   finally:
