@@ -103,11 +103,11 @@ def first_round(config: ConfigDict, teacher: Path) -> dict[str, Row]:
   Raises:
     ConfigError: the data is no longer that of the run.
   """
-  from musicjax.data import array_records, builders, input_pipeline  # With TensorFlow.
+  from musicjax.data import array_records, builders, plans  # With TensorFlow.
 
   prepared = array_records.prepare(config)
   workdir_lib.read_dataset(teacher, prepared)
-  splits = input_pipeline.split_rows(prepared.index, config)
+  splits = plans.split_rows(prepared.index, config)
   split_of = {track: s for s, rows in splits.items() for track in prepared.index.tracks[rows]}
   source = builders.module(config.dataset.name).load(config)
   weights = np.ones(len(source.ids)) if source.weights is None else source.weights

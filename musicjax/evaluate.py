@@ -11,7 +11,7 @@ import numpy as np
 from musicjax import averages, metrics, processes, sharding, system, tasks
 from musicjax import workdir as workdir_lib
 from musicjax.checkpoints import Checkpoints
-from musicjax.data import array_records, device_batches, input_pipeline
+from musicjax.data import array_records, device_batches, plans
 from musicjax.data.prepared import Prepared
 
 
@@ -57,7 +57,7 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
     which, jax.eval_shape(parts.init), sharding.replicated(mesh)
   )
   result = {'step': int(state.step)}
-  rows = input_pipeline.split_rows(prepared.index, config)
+  rows = plans.split_rows(prepared.index, config)
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
   read = device_batches.make_read(prepared, config, mesh)
   for split in ('validation', 'test'):
@@ -92,7 +92,7 @@ def evaluate(
   Raises:
     FloatingPointError: a score is NaN or infinite.
   """
-  plan, steps = input_pipeline.eval_plan(prepared.index, rows, config)
+  plan, steps = plans.eval_plan(prepared.index, rows, config)
   parts = []
   for batch in read(plan, range(steps)):
     if stop():

@@ -17,7 +17,7 @@ from musicjax import summaries
 from musicjax import workdir as workdir_lib
 from musicjax.audio import front_ends, io
 from musicjax.audio.slices import Slices
-from musicjax.data import input_pipeline
+from musicjax.data import input_pipeline, plans
 from musicjax.data.prepared import Prepared
 from musicjax.errors import DataError, told_of_full_disk
 from musicjax.train_step import Batch
@@ -88,7 +88,7 @@ def write(
   writer: summaries.Writer,
   config,
   prepared: Prepared,
-  plan: input_pipeline.Plan,
+  plan: plans.Plan,
   prepare: Callable[..., tuple[Batch, Batch]],
 ) -> None:
   """Draws examples of the first update into `report/` and TensorBoard, with their sound there.
@@ -131,11 +131,11 @@ def write(
 
 
 def first_examples(
-  config, prepared: Prepared, plan: input_pipeline.Plan, prepare: Callable[..., tuple[Batch, Batch]]
+  config, prepared: Prepared, plan: plans.Plan, prepare: Callable[..., tuple[Batch, Batch]]
 ) -> list[Example]:
   """Returns the first examples of the first micro-batch of the first update."""
   first = plan(0)
-  micro_plan = input_pipeline.StepPlan(first.rows[0], first.starts[0], first.lengths[0], first.time)
+  micro_plan = plans.StepPlan(first.rows[0], first.starts[0], first.lengths[0], first.time)
   micro = input_pipeline.plain_batch(prepared, micro_plan)
   # All of the micro-batch: examples are mixed with others, and random numbers depend on its size.
   before, after = jax.device_get(prepare(np.int32(0), np.int32(0), micro))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from musicjax import sharding
-from musicjax.data import input_pipeline
+from musicjax.data import input_pipeline, plans
 from musicjax.data.input_pipeline import StepPlan
 from musicjax.data.prepared import Prepared
 from musicjax.train_step import Batch
@@ -24,7 +24,7 @@ def has_pictures(parameters: Mapping[str, Any]) -> bool:
 def write_distortions(
   workdir: Path,
   prepared: Prepared,
-  plan: input_pipeline.Plan,
+  plan: plans.Plan,
   prepare: Callable[..., tuple[Batch, Batch]],
 ) -> None:
   """Draws pictures of the first micro-batch, stored and augmented: `report/distortions.png`.

@@ -31,7 +31,7 @@ from musicjax import workdir as workdir_lib
 from musicjax.audio import front_ends
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
-from musicjax.data import array_records, device_batches, input_pipeline
+from musicjax.data import array_records, device_batches, input_pipeline, plans
 from musicjax.data.prepared import Prepared
 from musicjax.errors import ConfigError, DataError
 from musicjax.train_step import Batch
@@ -62,8 +62,8 @@ def _train_and_evaluate(
   mesh = sharding.make_mesh()
   prepared = processes.main_first(lambda: array_records.prepare(config))
   processes.check_same({'dataset': prepared.fingerprint, **workdir_lib.same_everywhere(config)})
-  rows = input_pipeline.split_rows(prepared.index, config)
-  steps, steps_per_epoch = input_pipeline.num_steps(len(rows['train']), config)
+  rows = plans.split_rows(prepared.index, config)
+  steps, steps_per_epoch = plans.num_steps(len(rows['train']), config)
   eval_every = config.eval_every_steps or max(1, round(steps_per_epoch))
   of_training = functools.partial(_describe_training, prepared, rows['train'], config)
   dataset = processes.from_main(
@@ -82,7 +82,7 @@ def _train_and_evaluate(
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
   abstract_state = jax.eval_shape(parts.init)
-  plan = input_pipeline.train_plan(prepared.index, rows['train'], config)
+  plan = plans.train_plan(prepared.index, rows['train'], config)
   sharding.local_rows(mesh, config.batch_size // config.accumulate, 'batch_size / accumulate')
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
   read = device_batches.make_read(prepared, config, mesh)

@@ -20,7 +20,7 @@ from musicjax.fields import flatten
 from musicjax.sharding import is_main_process
 
 if TYPE_CHECKING:  # A workdir can be read without TensorFlow.
-  from musicjax.data.input_pipeline import StepPlan
+  from musicjax.data.plans import StepPlan
   from musicjax.data.prepared import Index, Prepared
 
 # Fields that may change between starts: they move or extend a run, or only watch it.

@@ -6,7 +6,7 @@ A signal that comes in one comes in the middle of it, whenever that is.
 """
 
 from musicjax import command_line, main
-from musicjax.data import input_pipeline
+from musicjax.data import plans
 from musicjax.data.input_pipeline import eval_plan
 
 
@@ -16,5 +16,5 @@ def endless_plan(index, rows, config):
 
 
 if __name__ == '__main__':
-  input_pipeline.eval_plan = endless_plan
+  plans.eval_plan = endless_plan
   command_line.run(main.main)

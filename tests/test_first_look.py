@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from configs import spectrogram_cnn
 from musicjax import first_look, sharding, system, thresholds, train
 from musicjax.audio.features import LogMel
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, input_pipeline, plans
 from tests.conftest import write_audio_folder
 
 
@@ -36,7 +36,7 @@ def workdir(config, tmp_path_factory):
 def parts(config):
   """(prepared dataset, plan of training, `System.prepare`)."""
   prepared = array_records.prepare(config)
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
+  rows = plans.split_rows(prepared.index, config)['train']
   dataset = {
     'label_names': prepared.label_names,
     'input_shape': prepared.input_shape,
@@ -44,7 +44,7 @@ def parts(config):
     'support': [1] * len(prepared.label_names),
   }
   made = system.create(config, dataset, sharding.make_mesh())
-  return prepared, input_pipeline.train_plan(prepared.index, rows, config), made.prepare
+  return prepared, plans.train_plan(prepared.index, rows, config), made.prepare
 
 
 @pytest.fixture(scope='module')
@@ -73,8 +73,8 @@ def test_the_sound_of_an_example_is_what_its_picture_was_made_from(config, parts
   prepared, _, prepare = parts
   config = config.copy_and_resolve_references()
   config.crop_frames = crop_frames
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   front_end = LogMel(**prepared.parameters['front_end'])
   seconds = []
   for example in first_look.first_examples(config, prepared, plan, prepare):

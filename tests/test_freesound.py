@@ -11,7 +11,7 @@ from configs import freesound
 from musicjax import checkpoints, evaluate, predict, sharding, system, train
 from musicjax import workdir as workdir_lib
 from musicjax.audio import front_ends, slices
-from musicjax.data import array_records, device_batches, input_pipeline
+from musicjax.data import array_records, device_batches, input_pipeline, plans
 from tests.conftest import write_freesound_folder
 
 
@@ -57,12 +57,12 @@ def test_what_is_normalised_is_what_the_front_end_gives(config, workdir):
   """Of training clips alone, a mean and a deviation a band."""
   statistics = json.loads((workdir / 'dataset.json').read_text())['statistics']
   prepared = array_records.prepare(config)
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
+  rows = plans.split_rows(prepared.index, config)['train']
   frames = []
   for row in rows:
     length = prepared.index.lengths[row]
     one = np.array([row]), np.array([0]), np.array([length]), length
-    batch = input_pipeline.plain_batch(prepared, input_pipeline.StepPlan(*one))
+    batch = input_pipeline.plain_batch(prepared, plans.StepPlan(*one))
     frames.append(np.asarray(front_ends.create(config)(batch)['inputs'][0], np.float64))
   frames = np.concatenate(frames)
   np.testing.assert_allclose(statistics['mean'], frames.mean(axis=0), atol=1e-5)
@@ -81,7 +81,7 @@ def test_scores_of_crops_are_averaged_in_evaluation_and_in_prediction(config, wo
   variables = saved.restore(
     'latest', jax.eval_shape(parts.init), sharding.replicated(mesh)
   ).eval_variables
-  rows = input_pipeline.split_rows(prepared.index, config)['test']
+  rows = plans.split_rows(prepared.index, config)['test']
   read = device_batches.make_read(prepared, config, mesh)
   found = evaluate.evaluate(parts.eval_step, variables, prepared, rows, config, read)
   assert len(found.ids) == len(rows)
@@ -91,7 +91,7 @@ def test_scores_of_crops_are_averaged_in_evaluation_and_in_prediction(config, wo
     length = prepared.index.lengths[row]
     starts = slices.cover(length, 4000)
     spans = np.full(len(starts), min(length, 4000))
-    plan = input_pipeline.StepPlan(np.full(len(starts), row), starts, spans, 4000)
+    plan = plans.StepPlan(np.full(len(starts), row), starts, spans, 4000)
     scores = parts.eval_step(variables, input_pipeline.plain_batch(prepared, plan))['scores']
     logits = np.log(np.asarray(scores, np.float64))
     mean = np.exp(logits.mean(axis=0)) if average == 'geometric' else scores.mean(axis=0)

@@ -16,7 +16,7 @@ from configs import yandex
 from launch import local
 from musicjax import checkpoints, predict, sharding, system, train
 from musicjax import workdir as workdir_lib
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, input_pipeline, plans
 from tests import topology_worker
 from tests.conftest import make_config
 
@@ -176,8 +176,8 @@ def test_processes_share_batches_and_average_the_slices_of_a_track(config, tmp_p
   ]
   config, prepared = topology_worker.make(config.data_dir, config.prepared_dir)
   expected = topology_worker.seen(config, prepared)
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   assert [worker.wait() for worker in workers] == [0, 0]
   port_holder.close()
   found = np.load(tmp_path / 'seen.npz')

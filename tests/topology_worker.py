@@ -12,7 +12,7 @@ import numpy as np
 
 from musicjax import backends, evaluate, processes, sharding, system
 from musicjax import workdir as workdir_lib
-from musicjax.data import array_records, device_batches, input_pipeline
+from musicjax.data import array_records, device_batches, plans
 from tests.conftest import make_config
 
 STEPS = 3
@@ -32,8 +32,8 @@ def seen(config, prepared) -> dict[str, np.ndarray]:
   """Returns whole training batches as the devices hold them, and scores of evaluations."""
   mesh = sharding.make_mesh()
   whole = jax.jit(lambda batch: batch, out_shardings=sharding.replicated(mesh))
-  train_rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, train_rows, config)
+  train_rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, train_rows, config)
   result = {}
   for way, config.resident in (('batch', False), ('resident', True)):
     read = device_batches.make_read(prepared, config, mesh)

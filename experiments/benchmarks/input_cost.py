@@ -29,14 +29,14 @@ def main(argv):
   del argv
   backends.set_up()
   from musicjax import sharding, system
-  from musicjax.data import array_records, input_pipeline
+  from musicjax.data import array_records, input_pipeline, plans
 
   config, steps = FLAGS.config, FLAGS.steps
   described = machine.describe()
   mesh = sharding.make_mesh()
   prepared = array_records.prepare(config)
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   dataset = {
     'label_names': prepared.label_names,
     'input_shape': prepared.input_shape,

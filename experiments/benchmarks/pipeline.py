@@ -17,7 +17,7 @@ from absl import app, flags
 
 from configs import yandex
 from experiments.benchmarks import machine
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, input_pipeline, plans
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('data_dir', None, 'Folder of make_yandex.py.', required=True)
@@ -37,8 +37,8 @@ def configs():
 
 def measure(prepared, config, windows: int, steps: int):
   """Returns ([windows] examples/s, [windows] MB/s of float32 inputs, [windows] cores busy)."""
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   batches = input_pipeline.tf_batches(prepared, plan, range((windows + 2) * steps))
   for _ in itertools.islice(batches, steps):  # Threads start, files are opened.
     pass

@@ -59,7 +59,7 @@ def main(argv):
   del argv
   backends.set_up()  # Memory is kept, as in training.
   from musicjax import sharding
-  from musicjax.data import array_records, device_batches, input_pipeline
+  from musicjax.data import array_records, device_batches, input_pipeline, plans
 
   described = machine.describe()
   config = spectrogram_cnn.get_config('baseline')
@@ -67,7 +67,7 @@ def main(argv):
   config.batch_size = _BATCH
   prepared = array_records.prepare(config)
   examples = len(prepared.index.ids)
-  plan = input_pipeline.train_plan(prepared.index, np.arange(examples), config)
+  plan = plans.train_plan(prepared.index, np.arange(examples), config)
   steps = FLAGS.passes * examples // _BATCH
   config.resident = True
   gather = device_batches.make_read(prepared, config, sharding.make_mesh())

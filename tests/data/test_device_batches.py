@@ -7,7 +7,7 @@ import pytest
 
 from configs import spectrogram_cnn
 from musicjax import sharding, train
-from musicjax.data import array_records, device_batches, input_pipeline
+from musicjax.data import array_records, device_batches, plans
 from musicjax.errors import ConfigError
 from tests.conftest import make_config, write_audio_folder
 
@@ -51,18 +51,18 @@ def assert_equal(found, expected):
 def test_gathered_batches_have_the_bits_of_read_ones(yandex_folder, prepared_dir, fields):
   config = make_config(yandex_folder, prepared_dir, **fields)
   prepared = array_records.prepare(config)
-  rows = input_pipeline.split_rows(prepared.index, config)
-  plan = input_pipeline.train_plan(prepared.index, rows['train'], config)
+  rows = plans.split_rows(prepared.index, config)
+  plan = plans.train_plan(prepared.index, rows['train'], config)
   assert_equal(*read_both(config, prepared, plan, range(3, 9)))
   config.eval_batch_size = 7  # The last batch is filled up.
-  plan, steps = input_pipeline.eval_plan(prepared.index, rows['test'], config)
+  plan, steps = plans.eval_plan(prepared.index, rows['test'], config)
   assert_equal(*read_both(config, prepared, plan, range(steps)))
 
 
 def test_batches_of_slices_keep_the_stored_type(slices):
   config, prepared = slices
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   read, gathered = read_both(config, prepared, plan, range(3))
   assert {batch['inputs'].dtype for batch in read} == {np.dtype('float16')}
   assert_equal(gathered, read)

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, input_pipeline, plans
 from tests.conftest import make_config, write_yandex_folder
 
 VARIANTS = {
@@ -22,8 +22,8 @@ def config(request, yandex_folder, prepared_dir):
 
 def train_batches(config, steps, local=slice(None)):
   prepared = array_records.prepare(config)
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   return list(input_pipeline.tf_batches(prepared, plan, steps, local)), plan, prepared, rows
 
 
@@ -131,8 +131,8 @@ def test_crops_lie_within_the_track_and_differ_by_step(yandex_folder, prepared_d
 def test_evaluation_reads_every_example_once_and_fills_up_with_padding(yandex_folder, prepared_dir):
   config = make_config(yandex_folder, prepared_dir, eval_batch_size=7, buckets=(8, 16))
   prepared = array_records.prepare(config)
-  for rows in input_pipeline.split_rows(prepared.index, config).values():
-    plan, steps = input_pipeline.eval_plan(prepared.index, rows, config)
+  for rows in plans.split_rows(prepared.index, config).values():
+    plan, steps = plans.eval_plan(prepared.index, rows, config)
     batches = list(input_pipeline.tf_batches(prepared, plan, range(steps)))
     index = np.concatenate([batch['index'] for batch in batches])
     np.testing.assert_array_equal(np.sort(index[index >= 0]), rows)
@@ -146,7 +146,7 @@ def test_splits_of_a_fold_are_disjoint_and_folds_rotate(yandex_folder, prepared_
   tests = []
   for fold in range(config.num_folds):
     config.fold = fold
-    rows = input_pipeline.split_rows(index, config)
+    rows = plans.split_rows(index, config)
     assert not any(set(a) & set(b) for a, b in itertools.combinations(rows.values(), 2))
     assert sum(map(len, rows.values())) == len(index.ids)
     tests.append(rows['test'])
@@ -156,7 +156,7 @@ def test_splits_of_a_fold_are_disjoint_and_folds_rotate(yandex_folder, prepared_
 def test_statistics_are_those_of_the_training_fold(yandex_folder, prepared_dir):
   config = make_config(yandex_folder, prepared_dir, normalize='per_feature')
   prepared = array_records.prepare(config)
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
+  rows = plans.split_rows(prepared.index, config)['train']
   frames = np.concatenate(
     [np.load(yandex_folder / 'track_embeddings' / f'{prepared.index.ids[row]}.npy') for row in rows]
   )
@@ -173,7 +173,7 @@ def test_a_feature_that_does_not_vary_has_deviation_one(tmp_path):
     np.save(path, frames)
   config = make_config(folder, tmp_path / 'prepared', normalize='per_feature')
   prepared = array_records.prepare(config)
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
+  rows = plans.split_rows(prepared.index, config)['train']
   found = input_pipeline.input_statistics(prepared, rows, config)
   assert found['std'][:2] == [1, 1]
   np.testing.assert_allclose(found['mean'][:2], [0.1, -7.3], rtol=1e-6)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from configs import spectrogram_cnn
-from musicjax.data import array_records, examples, input_pipeline, listing
+from musicjax.data import array_records, examples, listing, plans
 from musicjax.data.builders import audio
 from musicjax.errors import DataError
 from tests.conftest import write_audio_folder
@@ -117,7 +117,7 @@ def test_the_data_s_own_test_set_tests_whatever_the_fold(tmp_path):
   prepared = array_records.prepare(config)
   validated = []
   for config.fold in range(4):
-    found = input_pipeline.split_rows(prepared.index, config)
+    found = plans.split_rows(prepared.index, config)
     tracks = {split: set(prepared.index.tracks[rows]) for split, rows in found.items()}
     assert tracks['test'] == {name for name in names if splits[name] == 'test'}
     assert tracks['train'] | tracks['validation'] == set(names) - tracks['test']

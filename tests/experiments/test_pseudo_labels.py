@@ -10,7 +10,7 @@ from configs import freesound, spectrogram_cnn
 from experiments import pseudo_labels
 from experiments.pseudo_labels import Row
 from musicjax import train, workdir
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, plans
 from tests.conftest import make_config, write_audio_folder
 
 KNOWN = {
@@ -81,7 +81,7 @@ def test_one_command_trains_the_second_round_on_the_first_ones_splits(tmp_path, 
 
   def splits(of):
     index = array_records.prepare(of).index
-    rows = input_pipeline.split_rows(index, of)
+    rows = plans.split_rows(index, of)
     return {split: set(index.tracks[r]) for split, r in rows.items()}
 
   first, again = splits(config), splits(workdir.read_config(second / 'run', None))

@@ -11,7 +11,7 @@ from configs import spectrogram_cnn
 from musicjax.audio import io
 from musicjax.audio.features import LogMel
 from musicjax.audio.slices import Slices
-from musicjax.data import array_records, files, input_pipeline
+from musicjax.data import array_records, files, input_pipeline, plans
 from musicjax.data.builders import audio
 from musicjax.errors import ConfigError, DataError
 from tests.conftest import write_audio_folder
@@ -64,7 +64,7 @@ def test_slices_are_the_log_mel_frames_of_what_is_cut(folder, prepared):
     cut = np.stack([audio for _, audio in rule.stream([io.load(folder / track, 8000)])])
     assert index.ids[rows].tolist() == [f'{track}#{n:04d}' for n in range(len(cut))]
     expected = (np.asarray(front_end(cut)) + 100) / 150
-    plan = input_pipeline.StepPlan(rows, np.zeros(len(rows), int), index.lengths[rows], 16)
+    plan = plans.StepPlan(rows, np.zeros(len(rows), int), index.lengths[rows], 16)
     found = input_pipeline.plain_batch(prepared, plan)
     # Half a unit of the last place of float16 below 1.
     np.testing.assert_allclose(found['inputs'], expected, rtol=0, atol=2.0**-12 + 1e-6)
@@ -79,7 +79,7 @@ def test_slices_of_a_track_stay_on_one_side_of_every_split(folder, prepared):
   assert len(index.ids) > 2 * len(set(index.tracks))
   for track in set(index.tracks):
     assert len(set(index.folds[index.tracks == track])) == 1
-  rows = input_pipeline.split_rows(index, config)
+  rows = plans.split_rows(index, config)
   tracks = [set(index.tracks[r]) for r in rows.values()]
   assert sum(map(len, tracks)) == len(set.union(*tracks)) == 24
   for split, in_split in zip(rows.values(), tracks, strict=True):
@@ -89,8 +89,8 @@ def test_slices_of_a_track_stay_on_one_side_of_every_split(folder, prepared):
 
 def test_batch_at_equals_the_tf_data_path(folder, prepared):
   config = make_config(folder, prepared.directory.parents[2])
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   for step, batch in enumerate(input_pipeline.tf_batches(prepared, plan, range(6))):
     expected = input_pipeline.batch_at(config, step)
     assert batch['inputs'].shape == (1, 8, 16, 16)
@@ -175,7 +175,7 @@ def test_a_table_gives_weights_which_its_slices_bring_into_batches(tmp_path):
   source = audio.load(config)
   assert source.weights.tolist() == list(weights.values())
   prepared = array_records.prepare(config)
-  plan, steps = input_pipeline.eval_plan(prepared.index, np.arange(len(prepared.index.ids)), config)
+  plan, steps = plans.eval_plan(prepared.index, np.arange(len(prepared.index.ids)), config)
   seen = set()
   for step, batch in enumerate(input_pipeline.tf_batches(prepared, plan, range(steps))):
     expected = input_pipeline.plain_batch(prepared, plan(step))['weights']

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from configs import pressed_play
-from musicjax.data import array_records, duplicates, input_pipeline
+from musicjax.data import array_records, duplicates, input_pipeline, plans
 from musicjax.data.builders import covers
 from musicjax.errors import DataError
 from tests.conftest import write_cover_folder
@@ -200,8 +200,8 @@ def test_bad_covers_are_left_out_with_their_lines_and_batches_hold_the_rest(tmp_
     '22: expected one picture, grey or RGB of 8 bits, found CMYK, 1 of them',
   ]
   assert prepared.index.labels.dtype == np.float32
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   batch = next(input_pipeline.tf_batches(prepared, plan, range(3, 4)))
   expected = input_pipeline.plain_batch(prepared, plan(3))
   for name, array in expected.items():

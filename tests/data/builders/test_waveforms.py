@@ -4,7 +4,7 @@ import soundfile
 
 from configs import freesound
 from musicjax.audio import io
-from musicjax.data import array_records, input_pipeline
+from musicjax.data import array_records, input_pipeline, plans
 from musicjax.data.builders import waveforms
 from musicjax.errors import ConfigError, DataError
 from tests.conftest import write_audio_folder, write_freesound_folder
@@ -32,7 +32,7 @@ def prepared(folder, tmp_path_factory):
 
 def stored(prepared, row):
   length = prepared.index.lengths[row]
-  plan = input_pipeline.StepPlan(np.array([row]), np.array([0]), np.array([length]), length)
+  plan = plans.StepPlan(np.array([row]), np.array([0]), np.array([length]), length)
   return input_pipeline.plain_batch(prepared, plan)['inputs'][0]
 
 
@@ -47,8 +47,8 @@ def test_a_record_is_the_samples_of_the_file(folder, prepared):
 
 def test_batch_at_equals_the_tf_data_path(folder, prepared):
   config = make_config(folder, prepared.directory.parents[2], **{'dataset.trim_db': 0.0})
-  rows = input_pipeline.split_rows(prepared.index, config)['train']
-  plan = input_pipeline.train_plan(prepared.index, rows, config)
+  rows = plans.split_rows(prepared.index, config)['train']
+  plan = plans.train_plan(prepared.index, rows, config)
   for step, batch in enumerate(input_pipeline.tf_batches(prepared, plan, range(4))):
     expected = input_pipeline.batch_at(config, step)
     assert batch['inputs'].shape == (1, 8, 2000)  # Crops, as no clip is shorter.
