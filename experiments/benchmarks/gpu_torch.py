@@ -29,7 +29,9 @@ def make_step(device, batch, dtype, dropout, compiled, weights=None):
   """Returns () -> loss on the device, after an update: forward, loss, backward, fused AdamW."""
   network = torch_networks.NETWORKS['yandex'](batch, dropout)
   if weights:
-    state = {torch_networks._name('yandex', key): torch.from_numpy(w) for key, w in weights.items()}
+    state = {
+      torch_networks.torch_name('yandex', key): torch.from_numpy(w) for key, w in weights.items()
+    }
     network.load_state_dict(state, strict=False)
   network = network.to(device).train()
   forward = torch.compile(network) if compiled else network

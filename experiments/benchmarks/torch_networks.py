@@ -245,7 +245,7 @@ def create(name, subject, batch, weights, dropout):
   with AdamW in one kernel.
   """
   network = NETWORKS[name](batch, dropout)
-  state = {_name(name, key): torch.from_numpy(array) for key, array in weights.items()}
+  state = {torch_name(name, key): torch.from_numpy(array) for key, array in weights.items()}
   missing, unexpected = network.load_state_dict(state, strict=False)
   assert not unexpected, unexpected
   assert all(any(part in key for part in network.FIXED) for key in missing), missing
@@ -277,7 +277,7 @@ def create(name, subject, batch, weights, dropout):
   return step, infer
 
 
-def _name(network, key):
+def torch_name(network, key):
   for ours, theirs in NETWORKS[network].NAMES:
     key = key.replace(ours, theirs)
   return key

@@ -60,7 +60,7 @@ def with_jax(network, batch, folder):
     parts = system.create(config, dataset, mesh, steps=10_000)
     state = parts.init()
     weights = flax.traverse_util.flatten_dict(jax.device_get(state.params), sep='.')
-    np.savez(folder / 'weights.npz', **dict(map(_as_in_torch, weights.items())))
+    np.savez(folder / 'weights.npz', **dict(map(as_in_torch, weights.items())))
 
     def step():
       nonlocal state
@@ -76,7 +76,7 @@ def with_jax(network, batch, folder):
   return make
 
 
-def _as_in_torch(item):
+def as_in_torch(item):
   """A Flax path and array, as in PyTorch: all axes in the opposite order."""
   name, array = item
   leaf = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias'}[name.rpartition('.')[2]]
