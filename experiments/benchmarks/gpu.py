@@ -152,10 +152,13 @@ def time_steps(page: Page, sizes: Sizes, steps: list[Step], plain: Step, rates: 
     )
     for step in steps:
       batch, dtype = step.config.batch_size, step.config.dtype
-      published = step.config.model.name == 'conv_transformer'
-      with page.part(f'step of {step.config.model.name}, {batch}, {dtype}'):
-        compare = published and (batch, dtype) in compiled
-        time_step(page, step, rates[dtype], torch if compare else None)
+      name = f'{step.config.model.name}, {batch}, {dtype}'
+      if step.config.model.name == 'conv_transformer' and (batch, dtype) in compiled:
+        with page.part(f'step of {name}, beside PyTorch'):
+          time_step(page, step, rates[dtype], torch)
+          continue
+      with page.part(f'step of {name}'):
+        time_step(page, step, rates[dtype], None)
 
 
 def keep_random(lengths: np.ndarray, sizes: Sizes) -> resident.Kept:
@@ -224,8 +227,12 @@ def measure(page: Page, sizes: Sizes) -> None:
   plain = gpu_steps.make(
     'baseline', 'float32', sizes, batches[0], accumulate=1, augment=False, dropout=0.0
   )
-  wanted = [(step, sizes.frames, {}) for step in (*steps, plain)]
-  epochs = []
+  rates = ceilings(page, FLAGS.product, FLAGS.rounds)
+  gpu_steps.compile_all(page, [(step, sizes.frames, {}) for step in (*steps, plain)])
+  with page.part('steps'):
+    time_steps(page, sizes, steps, plain, rates)
+
+  epochs, wanted = [], []
   for variant, dtype in (('baseline', 'bfloat16'), ('', 'bfloat16'), ('', 'float32')):
     step = gpu_steps.make(variant, dtype, sizes)
     index = types.SimpleNamespace(lengths=lengths)
@@ -234,12 +241,8 @@ def measure(page: Page, sizes: Sizes) -> None:
     epochs.append((plan, of_epoch, step))
     times = {plan(i).time for i in range(of_epoch)}
     wanted += [(step, time, {}) for time in sorted(times, reverse=True)]
-
-  rates = ceilings(page, FLAGS.product, FLAGS.rounds)
-  gpu_steps.compile_all(page, wanted)
-  with page.part('steps'):
-    time_steps(page, sizes, steps, plain, rates)
   with page.part('epochs'):
+    gpu_steps.compile_all(page, wanted)
     page.table(
       'Epochs',
       f'{FLAGS.tracks} random tracks of 10 to 404 frames, mean {lengths.mean():.0f}, '

@@ -34,7 +34,12 @@ def make_step(device, batch, dtype, dropout, compiled, weights=None):
     }
     network.load_state_dict(state, strict=False)
   network = network.to(device).train()
-  forward = torch.compile(network) if compiled else network
+
+  def forward(inputs, labels):
+    return network.loss(network(inputs).float(), labels)
+
+  # Shapes that differ between steps are not to become variable.
+  forward = torch.compile(forward, dynamic=False) if compiled else forward
   optimizer = torch.optim.AdamW(
     network.parameters(), network.RATE, weight_decay=network.DECAY, fused=True
   )
@@ -43,8 +48,7 @@ def make_step(device, batch, dtype, dropout, compiled, weights=None):
   def step():
     optimizer.zero_grad()
     with torch.autocast(device, torch.bfloat16, enabled=dtype == 'bfloat16'):
-      logits = forward(inputs)
-    loss = network.loss(logits.float(), labels)
+      loss = forward(inputs, labels)
     loss.backward()
     optimizer.step()
     return loss.detach()
