@@ -1,6 +1,6 @@
 """Training on one GPU: steps beside torch.compile, utilisation, a dataset on the card, an epoch.
 
-  python -m experiments.benchmarks.gpu --out=PAGE.md
+  python -m experiments.benchmarks.gpu --out=PAGE.md [--parts=steps,epochs] [--batches=32,320]
 
 Needs jax, flax, optax and absl, and PyTorch to compare with; data are random. The page is written
 line by line, and a part that fails is a line of it.
@@ -31,6 +31,7 @@ from musicjax.data import plans, resident
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('out', None, 'The page to write.', required=True)
+flags.DEFINE_list('parts', ['steps', 'epochs'], 'What is measured.')
 flags.DEFINE_list('batches', ['32', '320'], 'Examples of a step.')
 flags.DEFINE_list('sizes', ['60', '768', '256'], 'Frames, their width, tags.')
 flags.DEFINE_integer('tracks', 51_134, 'Of the dataset on the card.')
@@ -214,10 +215,8 @@ def time_epoch(page: Page, kept: resident.Kept, plan: plans.Plan, steps: int, st
   )
 
 
-def measure(page: Page, sizes: Sizes) -> None:
+def measure_steps(page: Page, sizes: Sizes) -> None:
   batches = list(map(int, FLAGS.batches))
-  lengths = np.interp(np.random.default_rng(2).random(FLAGS.tracks), _QUANTILES, _LENGTHS)
-  lengths = lengths.round().astype(np.int64)
   steps = [
     gpu_steps.make(variant, dtype, sizes, batch, accumulate=1, augment=not variant)
     for variant in ('baseline', '')
@@ -228,44 +227,46 @@ def measure(page: Page, sizes: Sizes) -> None:
     'baseline', 'float32', sizes, batches[0], accumulate=1, augment=False, dropout=0.0
   )
   rates = ceilings(page, FLAGS.product, FLAGS.rounds)
-  gpu_steps.compile_all(page, [(step, sizes.frames, {}) for step in (*steps, plain)])
-  with page.part('steps'):
-    time_steps(page, sizes, steps, plain, rates)
+  gpu_steps.compile_all(page, [(step, sizes.frames) for step in (*steps, plain)])
+  time_steps(page, sizes, steps, plain, rates)
 
-  epochs, wanted = [], []
-  for variant, dtype in (('baseline', 'bfloat16'), ('', 'bfloat16'), ('', 'float32')):
+
+def measure_epochs(page: Page, sizes: Sizes) -> None:
+  lengths = np.interp(np.random.default_rng(2).random(FLAGS.tracks), _QUANTILES, _LENGTHS)
+  lengths = lengths.round().astype(np.int64)
+  page.table(
+    'Epochs',
+    f'{FLAGS.tracks} random tracks of 10 to 404 frames, mean {lengths.mean():.0f}, '
+    f'{4 * sizes.width * lengths.sum() / 1e9:.1f} GB of float32 kept on the card '
+    '(`config.resident`). Whole epochs as the configs have them, every step run: buckets or '
+    'crops, augmentation, micro-batches. Batches alone are planned and gathered, and nothing is '
+    'learnt.',
+    *('network, batch', 'dtype', 'steps', 's an epoch', 'examples/s', 'ms a step'),
+    *('batches alone, ms', 'padding'),
+  )
+  kept = keep_random(lengths, sizes)
+  for variant, dtype in (('', 'bfloat16'), ('baseline', 'bfloat16'), ('', 'float32')):
     step = gpu_steps.make(variant, dtype, sizes)
-    index = types.SimpleNamespace(lengths=lengths)
-    plan = plans.train_plan(index, np.arange(FLAGS.tracks), step.config)
-    of_epoch = FLAGS.tracks // step.config.batch_size
-    epochs.append((plan, of_epoch, step))
-    times = {plan(i).time for i in range(of_epoch)}
-    wanted += [(step, time, {}) for time in sorted(times, reverse=True)]
-  with page.part('epochs'):
-    gpu_steps.compile_all(page, wanted)
-    page.table(
-      'Epochs',
-      f'{FLAGS.tracks} random tracks of 10 to 404 frames, mean {lengths.mean():.0f}, '
-      f'{4 * sizes.width * lengths.sum() / 1e9:.1f} GB of float32 kept on the card '
-      '(`config.resident`). Whole epochs as the configs have them, every step run: buckets or '
-      'crops, augmentation, micro-batches. Batches alone are planned and gathered, and nothing is '
-      'learnt.',
-      *('network, batch', 'dtype', 'steps', 's an epoch', 'examples/s', 'ms a step'),
-      *('batches alone, ms', 'padding'),
+    plan = plans.train_plan(
+      types.SimpleNamespace(lengths=lengths), np.arange(FLAGS.tracks), step.config
     )
-    kept = keep_random(lengths, sizes)
-    for plan, of_epoch, step in epochs:
-      with page.part(f'epoch of {step.config.model.name}, {step.config.dtype}'):
-        time_epoch(page, kept, plan, of_epoch, step)
+    steps = FLAGS.tracks // step.config.batch_size
+    with page.part(f'epoch of {step.config.model.name}, {dtype}'):
+      times = {plan(i).time for i in range(steps)}
+      gpu_steps.compile_all(page, [(step, time) for time in sorted(times, reverse=True)])
+      time_epoch(page, kept, plan, steps, step)
 
 
 def main(argv):
   del argv
   # Another library shares the card.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
-  page = Page(FLAGS.out, 'Training on a GPU', 'gpu --out=PAGE.md')
-  with page.part('all'):
-    measure(page, Sizes(*map(int, FLAGS.sizes)))
+  page = Page(FLAGS.out, 'Training on a GPU', f'gpu {" ".join(sys.argv[1:])}')
+  sizes = Sizes(*map(int, FLAGS.sizes))
+  for name, measure in (('steps', measure_steps), ('epochs', measure_epochs)):
+    if name in FLAGS.parts:
+      with page.part(name):
+        measure(page, sizes)
   told = jax.devices()[0].memory_stats() or {}
   if 'peak_bytes_in_use' in told:
     peak = told['peak_bytes_in_use'] / 1e9

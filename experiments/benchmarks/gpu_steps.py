@@ -160,17 +160,11 @@ def make(
   return Step(config, sizes, system.create(config, dataset, sharding.make_mesh(), steps=10_000))
 
 
-def compile_all(page: Page, wanted: Iterable[tuple[Step, int, dict[str, Any]]]) -> None:
-  """Compiles steps at once, of so many frames, with such options; those that fail are told.
-
-  Each is traced before the next is asked for.
-  """
+def compile_all(page: Page, wanted: Iterable[tuple[Step, int]]) -> None:
+  """Compiles steps at once, of so many frames; those that fail are told."""
   start = time.perf_counter()
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    jobs = [
-      (step, frames, pool.submit(step.lower(frames).compile, options))
-      for step, frames, options in wanted
-    ]
+    jobs = [(step, frames, pool.submit(step.lower(frames).compile)) for step, frames in wanted]
     for step, frames, job in jobs:
       with page.part(f'compiling {step.config.model.name}, {frames} frames'):
         step.programs[frames] = job.result()
