@@ -11,6 +11,9 @@ COMPUTES = (
   'models',
   'audio.augment',
   'audio.features',
+  'data.plans',
+  'data.resident',
+  'system',
 )
 HEAVY = {'tensorflow', 'tensorflow_datasets', 'clu', 'orbax'}
 
