@@ -122,9 +122,14 @@ def create(
     time, *rest = dataset['input_shape']
     time = time or 8  # Parameters do not depend on it where it varies.
     seen = features({'inputs': jnp.zeros((1, time, *rest)), 'lengths': jnp.array([time])})
-    variables = model.init(
-      jax.random.key(config.seed), seen['inputs'], seen['lengths'], train=False
-    )
+    inputs = seen['inputs']
+    try:
+      variables = model.init(jax.random.key(config.seed), inputs, seen['lengths'], train=False)
+    except (TypeError, ValueError) as error:
+      raise ConfigError(
+        f'config.model.name: expected a model that takes inputs {list(inputs.shape)} of the front '
+        f'end, found {config.model.name}: {str(error).splitlines()[0]:.200}'
+      ) from error
     return train_state.create(variables, tx, config)
 
   return System(

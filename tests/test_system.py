@@ -1,8 +1,10 @@
 import jax
 import numpy as np
+import pytest
 
-from configs import spectrogram_cnn, yandex
+from configs import freesound, spectrogram_cnn, yandex
 from musicjax import sharding, system
+from musicjax.errors import ConfigError
 
 
 def test_the_initial_state_has_the_bits_of_any_optimisation_level():
@@ -16,3 +18,14 @@ def test_the_initial_state_has_the_bits_of_any_optimisation_level():
     most = {'xla_backend_optimization_level': 3}
     optimised = parts.init.lower().compile(compiler_options=most)()
     jax.tree.map(np.testing.assert_array_equal, parts.init(), optimised)
+
+
+@pytest.mark.parametrize('name', ['amplitude_phase', ''])
+def test_a_model_that_does_not_take_what_the_front_end_gives_is_refused_in_one_line(name):
+  config = freesound.get_config('test')
+  config.front_end = {**freesound.get_config('baseline').front_end, 'name': name}
+  config.normalize = 'none'
+  dataset = dict(label_names=['a', 'b'], input_shape=(None,), statistics={}, support=[1, 1])
+  parts = system.create(config, dataset, sharding.make_mesh(), steps=2)
+  with pytest.raises(ConfigError, match=r'^config.model.name: .*found short_chunk_cnn: '):
+    parts.init()
