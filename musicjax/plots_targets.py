@@ -73,15 +73,24 @@ def save_attention(
     plain.set_title(drawing.short(titles[i], 22), fontsize=8)
     _show(covered, 0.5 * picture.mean(axis=2, keepdims=True).repeat(3, axis=2))
     height, width = picture.shape[:2]
+    shown = scale_attention(weights)
     covered.imshow(
-      weights / weights.max(),
+      shown,
       cmap='inferno',
       vmin=0,
       vmax=1,
-      alpha=0.8 * weights / weights.max(),  # What is not looked at stays grey.
+      alpha=0.8 * shown,  # What is not looked at stays grey.
       extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )
   drawing.save(figure, path)
+
+
+def scale_attention(weights: np.ndarray) -> np.ndarray:
+  """Weights, not negative, as shares of the largest, or of 3 times their mean where that is more.
+
+  What is attended evenly is pale: all of it at full strength would hide the picture.
+  """
+  return weights / max(weights.max(), 3 * weights.mean())
 
 
 def _show(axes, picture: np.ndarray) -> None:

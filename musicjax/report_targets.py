@@ -11,6 +11,7 @@ from musicjax.markdown import escape, number, table
 
 FILE = 'predictions/out_of_fold_tracks.csv'
 _NUM_LISTED = 10
+_FEW = 30  # Tracks, of which scores are said to be doubtful.
 
 
 def judge(
@@ -30,7 +31,7 @@ def judge(
     workdir / 'report/targets.png', label_names, scored.scores, scored.labels, targets['r2']
   )
   sections = [
-    _tabulate(split, label_names, targets),
+    _tabulate(split, label_names, targets, len(scored.ids)),
     '## Predicted and true\n\nA point a track; on the line, both are equal.\n\n'
     '![Predicted against true](report/targets.png)',
     _list_worst(workdir, label_names, scored),
@@ -39,13 +40,13 @@ def judge(
     sections.insert(
       2,
       f'## Attention\n\nTracks of {split}, from the lowest loss to the highest: the cover as the '
-      'model sees it, and where its attention lies, relative to its maximum.\n\n'
+      'model sees it, and where its attention lies, pale where that is spread evenly.\n\n'
       '![Attention](report/attention.png)',
     )
   return sections
 
 
-def _tabulate(split, label_names, targets) -> str:
+def _tabulate(split, label_names, targets, count) -> str:
   def row(name, value):
     return [name, *(number(value(column), digits=3) for column in targets)]
 
@@ -63,11 +64,12 @@ def _tabulate(split, label_names, targets) -> str:
     'R², no image',
     'MAE, no image',
   ]
+  few = f' **{count} tracks are few: R² of others may be quite another.**' if count < _FEW else ''
   return (
     f'## Targets\n\nOn {split}, in natural units: **{better} of {len(label_names)} targets are '
     'predicted better than by their mean.** *The mean* is that of the training fold; *no image* '
     'hands the same predictions out without looking. A model that learnt nothing scores what they '
-    'score.\n\n' + table(header, rows)
+    f'score.{few}\n\n' + table(header, rows)
   )
 
 

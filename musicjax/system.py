@@ -89,13 +89,17 @@ def create(
 
   Raises:
     ConfigError: for a model, loss, optimizer, augmentation or task that does not exist, a task of
-      other labels, or crops of slices.
+      other labels, or crops of slices or pictures.
   """
   if config.eval_crop_frames and 'slices' in dataset.get('parameters', {}):
     raise ConfigError(
       'config.eval_crop_frames: expected 0 for tracks that are cut into slices, found '
       f'{config.eval_crop_frames}'
     )
+  if 'image_size' in dataset.get('parameters', {}):
+    for field in ('crop_frames', 'eval_crop_frames'):
+      if config[field]:
+        raise ConfigError(f'config.{field}: expected 0 for pictures, found {config[field]}')
   if (config.task == 'feature_regression') != ('targets' in dataset):
     found = 'numbers' if 'targets' in dataset else 'classes'
     raise ConfigError(

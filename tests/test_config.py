@@ -108,6 +108,13 @@ REFUSED = [
   ('augment.mixup.probability', 2, '[0, 1], found 2'),
   ('augment.mixup.alpha', 0.0, 'a positive number'),
   ('augment.blur', {'sigma': 0.0, 'probability': 0.5}, 'a positive number'),
+  ('augment.exposure', {'low': 1.4}, 'low: expected at most high (1.3), found 1.4'),
+  (
+    'augment.rotate_zoom',
+    {'max_zoom': 0.5},
+    'min_zoom: expected at most max_zoom (0.5), found 0.8',
+  ),
+  ('augment.random_erasing', {'min_area': 0.6}, 'min_area: expected at most max_area (0.5)'),
   ('augment.gain.max_db', 300, '0..200, found 300'),
   ('augment.time_shift.max_share', 1.5, '[0, 1], found 1.5'),
   ('augment.time_shift.wrap', 1, 'true or false, found 1'),

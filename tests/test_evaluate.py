@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from configs import freesound
+from configs import freesound, pressed_play
 from musicjax import averages, evaluate, system
 from musicjax.errors import ConfigError
 
@@ -73,6 +73,14 @@ def test_what_is_cut_into_slices_is_not_scored_by_crops():
   config.eval_crop_frames = 5
   with pytest.raises(ConfigError, match='eval_crop_frames: expected 0 for tracks that are cut'):
     system.create(config, {'parameters': {'slices': {}}}, mesh=None)
+
+
+@pytest.mark.parametrize('field', ['crop_frames', 'eval_crop_frames'])
+def test_pictures_are_not_cropped_as_frames(field):
+  config = pressed_play.get_config()
+  config[field] = 64
+  with pytest.raises(ConfigError, match=rf'config.{field}: expected 0 for pictures, found 64'):
+    system.create(config, {'parameters': {'image_size': 128}}, mesh=None)
 
 
 def test_scores_that_are_no_numbers_are_told_with_their_example(prepared):

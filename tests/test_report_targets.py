@@ -41,6 +41,12 @@ def labels():
   return np.random.default_rng(0).random((50, 3)) * [1, -20, 1]
 
 
+def test_a_report_says_where_tracks_are_few(labels, tmp_path):
+  many, few = (write_run(tmp_path / str(n), labels[:n] + 0.1, labels[:n]) for n in (30, 29))
+  assert 'are few' not in many
+  assert '**29 tracks are few: R² of others may be quite another.**' in few
+
+
 def test_a_report_shows_each_target_beside_its_baselines(labels, tmp_path):
   scores = labels + np.random.default_rng(1).normal(size=labels.shape) * [0.1, 2, 0.1]
   text = write_run(tmp_path / 'w', scores, labels)

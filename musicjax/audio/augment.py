@@ -30,6 +30,7 @@ from musicjax.fields import check_fields, check_name
 Batch = dict[str, jax.Array]
 
 _QUANTILES = 4096  # Of a Beta distribution that is drawn from.
+_RANGES = ('low', 'high'), ('min_zoom', 'max_zoom'), ('min_area', 'max_area')  # Fields.
 
 
 def random_crop(key: jax.Array, batch: Batch, *, frames: int) -> Batch:
@@ -333,7 +334,7 @@ def create(config) -> Callable[[jax.Array, Batch], Batch]:
     config: `config.augment`: names in `AUGMENTS`, each with its keyword arguments.
 
   Raises:
-    ConfigError: a name or a field is not known, or a field is missing.
+    ConfigError: a name or a field is not known, a field is missing, or a range is empty.
   """
   for name, fields in config.items():
     check_name('config.augment', name, AUGMENTS)
@@ -345,6 +346,13 @@ def create(config) -> Callable[[jax.Array, Batch], Batch]:
     ]
     if missing:
       raise ConfigError(f'config.augment.{name}: expected a value of {missing[0]}, found none')
+    values = known | dict(fields)
+    for low, high in _RANGES:
+      if low in values and values[low] > values[high]:
+        raise ConfigError(
+          f'config.augment.{name}.{low}: expected at most {high} ({values[high]:g}), found '
+          f'{values[low]:g}'
+        )
   of_batches, of_pictures = (
     [
       (zlib.crc32(name.encode()), function, dict(config[name]))

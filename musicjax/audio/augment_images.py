@@ -1,17 +1,21 @@
-"""Distortions of pictures on device: pure functions of (key, picture).
+"""Distortions of pictures on device: pure functions of (random numbers, picture).
 
-A picture is `[height, width, 3]`, RGB in 0..255, before the model normalises it, and stays in that
-range. Each distortion changes it with a probability of its own, independently of the others. They
-are applied in the order of this file: noise last, which so keeps its sigma.
+A picture is RGB in 0..255, before the model normalises it, and stays in that range. Here it is
+`[3, height, width]`: with channels last, XLA on CPU vectorises nothing. Each distortion changes it
+with a probability of its own, independently of the others. They are applied in the order of this
+file: noise last, which so keeps its sigma.
+
+A distortion is a function of random numbers, `[4, batch]` uniform in 0..1, the pictures' height and
+width, and its fields. It returns a `Distortion`.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
-from jax.extend.random import threefry_2x32
 
 Batch = dict[str, jax.Array]
 
@@ -19,8 +23,22 @@ Batch = dict[str, jax.Array]
 _NORMAL = scipy.special.ndtri((np.arange(4096) + 0.5) / 4096).astype(np.float32)
 
 
+class Distortion(NamedTuple):
+  """What a distortion does to the pictures of a batch.
+
+  Attributes:
+    chosen: `[batch]` bool, which pictures are changed.
+    drawn: arrays `[batch, ...]`, what is random in that.
+    change: of a picture `[3, height, width]` and its part of each that is drawn, to a picture.
+  """
+
+  chosen: jax.Array
+  drawn: tuple[jax.Array, ...]
+  change: Callable[..., jax.Array]
+
+
 def apply(
-  key: jax.Array, batch: Batch, chosen: list[tuple[int, Callable[..., jax.Array], dict]]
+  key: jax.Array, batch: Batch, chosen: list[tuple[int, Callable[..., Distortion], dict]]
 ) -> Batch:
   """Distorts each picture of a batch by all that are chosen, in one pass.
 
@@ -29,14 +47,26 @@ def apply(
     batch: the micro-batch as in `musicjax.audio.augment`; inputs `[batch, height, width, 3]`.
     chosen: of each a number that makes its key, the function, and its fields.
   """
+  pictures = batch['inputs']
+  size, height, width, _ = pictures.shape
+  salts, functions, fields = zip(*chosen, strict=True)
+  # At once: each draw takes XLA on CPU as long as a pass over a picture.
+  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, np.uint32(salts))
+  numbers = jax.vmap(lambda key: jax.random.uniform(key, (4, size)))(keys)
+  distortions = [
+    function(own, height, width, **kept)
+    for function, own, kept in zip(functions, numbers, fields, strict=True)
+  ]
+  changes = [distortion.change for distortion in distortions]
 
   def distort(example):
-    key, picture = example
-    for salt, function, fields in chosen:
-      picture = function(jax.random.fold_in(key, salt), picture, **fields)
-    return picture
+    picture, draws = example
+    picture = jnp.moveaxis(picture, 2, 0)
+    for change, (chosen, drawn) in zip(changes, draws, strict=True):
+      picture = jax.lax.cond(chosen, change, lambda picture, *_: picture, picture, *drawn)
+    return jnp.moveaxis(picture, 0, 2)
 
-  examples = jax.random.split(key, len(batch['inputs'])), batch['inputs']
+  examples = pictures, [distortion[:2] for distortion in distortions]
   # One after the other: a picture stays in the cache, and what is not drawn is not computed. A loop
   # over examples that other devices hold would move them all.
   alone = jax.default_backend() == 'cpu' and jax.device_count() == 1
@@ -46,186 +76,228 @@ def apply(
 
 
 def rotate_zoom(
-  key: jax.Array,
-  picture: jax.Array,
+  numbers: jax.Array,
+  height: int,
+  width: int,
   *,
   max_degrees: float = 10.0,
   min_zoom: float = 0.8,
   max_zoom: float = 1.2,
   probability: float = 0.5,
-) -> jax.Array:
+) -> Distortion:
   """Turns and magnifies a picture about its centre, bilinearly, in one pass.
 
   The angle is uniform in `+-max_degrees`, anticlockwise, the zoom uniform in its range; each of the
   two is drawn by itself. What comes in from outside repeats the nearest pixel of the edge.
 
   Args:
-    key: random key.
-    picture: see the module.
+    numbers: see the module.
+    height: see the module.
+    width: see the module.
     max_degrees: the largest angle.
     min_zoom: below 1, all of the picture is seen.
     max_zoom: above 1, a part of it.
     probability: that a picture is turned, and that it is magnified.
   """
+  turned, zoomed = numbers[:2] < probability
+  angle = jnp.where(turned, jnp.radians(_between(numbers[2], -max_degrees, max_degrees)), 0.0)
+  zoom = jnp.where(zoomed, _between(numbers[3], min_zoom, max_zoom), 1.0)
 
-  def change(key, picture):
-    angle_key, zoom_key, which_key = jax.random.split(key, 3)
-    height, width, _ = picture.shape
-    # Both, turned alone or magnified alone, of those that are changed at all.
-    either = 1 - (1 - probability) ** 2
-    which = jax.random.uniform(which_key, maxval=either)
-    angle = jnp.radians(jax.random.uniform(angle_key, minval=-max_degrees, maxval=max_degrees))
-    angle = jnp.where(which < probability, angle, 0.0)
-    zoom = jax.random.uniform(zoom_key, minval=min_zoom, maxval=max_zoom)
-    zoom = jnp.where((which < probability**2) | (which >= probability), zoom, 1.0)
-    y, x = jnp.meshgrid(
-      jnp.arange(height) - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2, indexing='ij'
+  def change(picture, cos, sin):
+    y = (jnp.arange(height) - (height - 1) / 2)[:, None]
+    x = jnp.arange(width) - (width - 1) / 2
+    return _sample(
+      picture, sin * x + cos * y + (height - 1) / 2, cos * x - sin * y + (width - 1) / 2
     )
-    cos, sin = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
-    from_y = sin * x + cos * y + (height - 1) / 2
-    from_x = cos * x - sin * y + (width - 1) / 2
-    return _sample(picture, from_y, from_x)
 
-  return _change(key, 1 - (1 - probability) ** 2, picture, change)
+  return Distortion(turned | zoomed, (jnp.cos(angle) / zoom, jnp.sin(angle) / zoom), change)
 
 
 def _sample(picture: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
-  """Values at the places `y`, `x` [rows, columns], between pixels; edges reach outside."""
-  height, width, channels = picture.shape
-  y, x = jnp.clip(y, 0, height - 1), jnp.clip(x, 0, width - 1)
-  top = jnp.minimum(y.astype(jnp.int32), height - 2)
-  left = jnp.minimum(x.astype(jnp.int32), width - 2)
-  down, right = (y - top)[..., None], (x - left)[..., None]
-  pixels, place = picture.reshape(height * width, channels), top * width + left
+  """Values at the places `y`, `x` [rows, columns], between pixels; edges reach outside.
+
+  A gather costs what it takes of single numbers, so each holds two pixels, in 256ths: whole values
+  stay what they are.
+  """
+  channels, height, width = picture.shape
+
+  def locate(_):
+    down, right = jnp.clip(y, 0, height - 1), jnp.clip(x, 0, width - 1)
+    top = jnp.minimum(down.astype(jnp.int32), height - 2)
+    left = jnp.minimum(right.astype(jnp.int32), width - 2)
+    # Signed, they could count from the end.
+    return (top * width + left).astype(jnp.uint32), down - top, right - left
+
+  def pair(picture):
+    pixels = (256 * _clip(picture).reshape(channels, -1) + 0.5).astype(jnp.int32).astype(jnp.uint32)
+    return pixels[:, :-1] | pixels[:, 1:] << 16
+
+  place, down, right = _apart(locate, picture)
+  pairs = _apart(pair, picture)
 
   def row(place):
-    found, beside = (pixels.at[place + i].get(mode='promise_in_bounds') for i in (0, 1))
-    return found + right * (beside - found)
+    found = pairs.at[:, place].get(mode='promise_in_bounds')
+    left, beside = (
+      half.astype(jnp.int32).astype(jnp.float32) for half in (found & 0xFFFF, found >> 16)
+    )
+    return left + right * (beside - left)
 
   above, below = row(place), row(place + width)
-  return above + down * (below - above)
+  return (above + down * (below - above)) / 256
 
 
-def flip_horizontal(key: jax.Array, picture: jax.Array, *, probability: float = 0.5) -> jax.Array:
+def flip_horizontal(
+  numbers: jax.Array, height: int, width: int, *, probability: float = 0.5
+) -> Distortion:
   """Swaps left and right."""
-  return _change(key, probability, picture, lambda key, picture: picture[:, ::-1])
+  return Distortion(numbers[0] < probability, (), lambda picture: picture[:, :, ::-1])
 
 
-def flip_vertical(key: jax.Array, picture: jax.Array, *, probability: float = 0.5) -> jax.Array:
+def flip_vertical(
+  numbers: jax.Array, height: int, width: int, *, probability: float = 0.5
+) -> Distortion:
   """Swaps top and bottom."""
-  return _change(key, probability, picture, lambda key, picture: picture[::-1])
+  return Distortion(numbers[0] < probability, (), lambda picture: picture[:, ::-1])
 
 
 def blur(
-  key: jax.Array, picture: jax.Array, *, sigma: float = 1.0, probability: float = 0.5
-) -> jax.Array:
+  numbers: jax.Array, height: int, width: int, *, sigma: float = 1.0, probability: float = 0.5
+) -> Distortion:
   """Blurs with a Gaussian of 5 x 5 pixels."""
-  weights = jnp.exp(-((jnp.arange(-2, 3) / sigma) ** 2) / 2)
+  weights = np.exp(-((np.arange(-2, 3) / sigma) ** 2) / 2).astype(np.float32)
   weights /= weights.sum()
 
-  def change(key, x):
-    for axis in (0, 1):
-      x = sum(w * shifted for w, shifted in zip(weights, _shifted(x, axis, 2), strict=True))
-    return x
+  def change(picture):
+    blurred = _apart(lambda x: sum(w * _row(x, i - 2) for i, w in enumerate(weights)), picture)
 
-  return _change(key, probability, picture, change)
+    def columns(x):
+      return sum(w * x[:, :, i : i + x.shape[2] - 4] for i, w in enumerate(weights))
+
+    return _along_rows(columns, 2, blurred)
+
+  return Distortion(numbers[0] < probability, (), change)
 
 
 def sharpen(
-  key: jax.Array, picture: jax.Array, *, amount: float = 1.0, probability: float = 0.5
-) -> jax.Array:
+  numbers: jax.Array, height: int, width: int, *, amount: float = 1.0, probability: float = 0.5
+) -> Distortion:
   """Adds `amount` times what a pixel differs from its four neighbours, summed over them."""
 
-  def change(key, x):
-    neighbours = sum(shifted for axis in (0, 1) for shifted in _shifted(x, axis, 1)[::2])
-    return _clip(x + amount * (4 * x - neighbours))
+  def change(picture):
+    rows = _apart(lambda x: x + amount * (4 * x - _row(x, -1) - _row(x, 1)), picture)
 
-  return _change(key, probability, picture, change)
+    def columns(rows, x):
+      return _clip(rows[:, :, 1:-1] - amount * (x[:, :, :-2] + x[:, :, 2:]))
+
+    return _along_rows(columns, 1, rows, picture)
+
+  return Distortion(numbers[0] < probability, (), change)
 
 
 def exposure(
-  key: jax.Array,
-  picture: jax.Array,
+  numbers: jax.Array,
+  height: int,
+  width: int,
   *,
   low: float = 0.7,
   high: float = 1.3,
   probability: float = 0.5,
-) -> jax.Array:
+) -> Distortion:
   """Changes brightness, `b x`, then contrast, `mean + c (x - mean)`, of the picture's mean.
 
   Args:
-    key: random key.
-    picture: see the module.
+    numbers: see the module.
+    height: see the module.
+    width: see the module.
     low: the least that b and c are; each is drawn by itself.
     high: the most.
     probability: that a picture is changed.
   """
+  brightness, contrast = _between(numbers[1:3], low, high)
 
-  def change(key, picture):
-    brightness, contrast = jax.random.uniform(key, (2,), minval=low, maxval=high)
-    x = _clip(brightness * picture.reshape(-1))  # One long axis, which XLA on CPU vectorises.
-    mean = x.mean()
-    return _clip(mean + contrast * (x - mean)).reshape(picture.shape)
+  def change(picture, brightness, contrast):
+    x = _clip(brightness * picture)
+    # A product: XLA on CPU adds numbers up one after the other.
+    rows = x.reshape(-1, x.shape[-1])
+    mean = jnp.dot(jnp.ones(len(rows)), rows, precision='highest').mean() / len(rows)
+    return _clip(mean + contrast * (x - mean))
 
-  return _change(key, probability, picture, change)
+  return Distortion(numbers[0] < probability, (brightness, contrast), change)
 
 
 def saturation_hue(
-  key: jax.Array,
-  picture: jax.Array,
+  numbers: jax.Array,
+  height: int,
+  width: int,
   *,
   low: float = 0.7,
   high: float = 1.3,
   max_degrees: float = 20.0,
   probability: float = 0.5,
-) -> jax.Array:
+) -> Distortion:
   """Changes saturation and hue as HSV has them; its value, the largest channel, stays.
 
   Args:
-    key: random key.
-    picture: see the module.
+    numbers: see the module.
+    height: see the module.
+    width: see the module.
     low: the least factor of the saturation, which ends at 1.
     high: the most.
     max_degrees: the most that the hue turns, of 360. OpenCV's bytes have half as many.
     probability: that a picture is changed.
   """
+  factor = _between(numbers[1], low, high)
+  turn = _between(numbers[2], -max_degrees, max_degrees) / 60
 
-  def change(key, picture):
-    saturation_key, hue_key = jax.random.split(key)
-    factor = jax.random.uniform(saturation_key, minval=low, maxval=high)
-    turn = jax.random.uniform(hue_key, minval=-max_degrees, maxval=max_degrees) / 60
-    red, green, blue = jnp.moveaxis(picture, 2, 0)
+  def to_hsv(picture):
+    red, green, blue = picture
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
     share = 1 / jnp.maximum(chroma, 1e-6)
-    hue = turn + jnp.where(  # In sixths of the circle, from red.
+    hue = jnp.where(  # In sixths of the circle, from red.
       value == red,
       (green - blue) * share,
       jnp.where(value == green, 2 + (blue - red) * share, 4 + (red - green) * share),
     )
-    chroma = jnp.minimum(factor * chroma, value)
-    place = hue[..., None] + jnp.array([5.0, 3.0, 1.0])  # [height, width, 3]
-    place -= 6 * jnp.floor(place / 6)  # `%` is slower.
-    fall = jnp.clip(jnp.minimum(place, 4 - place), 0, 1)
-    return value[..., None] - chroma[..., None] * fall
+    return hue, chroma, value
 
-  return _change(key, probability, picture, change)
+  def change(picture, factor, turn):
+    hue, chroma, value = _apart(to_hsv, picture)
+    hue, chroma = hue + turn, jnp.minimum(factor * chroma, value)
+    # A channel is lowest where the hue is opposite to it.
+    away = jnp.abs(hue - np.float32([3, 5, 1])[:, None, None])
+    away = jnp.minimum(away, jnp.abs(6 - away))  # The shorter way round.
+    return value - chroma * jnp.clip(2 - away, 0, 1)
+
+  return Distortion(numbers[0] < probability, (factor, turn), change)
 
 
 def pixel_noise(
-  key: jax.Array, picture: jax.Array, *, sigma: float = 15.0, probability: float = 0.5
-) -> jax.Array:
-  """Adds normal noise of both signs to every channel, by itself, of up to 3.7 sigma."""
+  numbers: jax.Array, height: int, width: int, *, sigma: float = 15.0, probability: float = 0.5
+) -> Distortion:
+  """Adds normal noise of both signs to every channel, by itself, of up to 3.7 sigma.
+
+  Its bits are hashes of numbers, through which each picture takes steps of its own, from a place of
+  its own: JAX's random bits take XLA on CPU several times as long.
+  """
+  step, start = (2**23 * numbers[1:3]).astype(jnp.uint32)  # All the bits that they have.
   noise = sigma * jnp.asarray(_NORMAL)
 
-  def change(key, x):
-    # Each 32 bits make two numbers. `jax.random.bits` draws twice what it gives.
-    numbers = jnp.arange((x.size + 1) // 2, dtype=jnp.uint32)
-    bits = threefry_2x32(jax.random.key_data(key), numbers)
-    which = jnp.concatenate([bits & 0xFFF, bits >> 20])[: x.size].astype(jnp.int32)
-    return _clip(x + noise.at[which].get(mode='promise_in_bounds').reshape(x.shape))
+  def change(picture, step, start):
+    places = jax.lax.iota(jnp.uint32, picture.size)
+    bits = _mix(start + (2 * step + 1) * places)
+    return _clip(
+      picture + noise.at[bits >> 20].get(mode='promise_in_bounds').reshape(picture.shape)
+    )
 
-  return _change(key, probability, picture, change)
+  return Distortion(numbers[0] < probability, (step, start), change)
+
+
+def _mix(x: jax.Array) -> jax.Array:
+  """32 bits each of which depends on all of `x` (lowbias32 of C. Wellons' hash prospector)."""
+  x = (x ^ x >> 16) * np.uint32(0x7FEB352D)
+  x = (x ^ x >> 15) * np.uint32(0x846CA68B)
+  return x ^ x >> 16
 
 
 AUGMENTS = {
@@ -243,25 +315,45 @@ AUGMENTS = {
 }
 
 
-def _change(
-  key: jax.Array,
-  probability: float,
-  picture: jax.Array,
-  change: Callable[[jax.Array, jax.Array], jax.Array],
-) -> jax.Array:
-  """Applies `change(key, picture)` with a probability."""
-  chance_key, key = jax.random.split(key)
-  chosen = jax.random.bernoulli(chance_key, probability)
-  return jax.lax.cond(chosen, change, lambda key, picture: picture, key, picture)
+def _between(numbers: jax.Array, low: float, high: float) -> jax.Array:
+  """Numbers of 0..1 as numbers of low..high."""
+  return low + (high - low) * numbers
 
 
-def _shifted(x: jax.Array, axis: int, most: int) -> list[jax.Array]:
-  """`x` moved by -most .. most pixels along an axis; the edge is repeated."""
-  size = x.shape[axis]
-  pads = [(most, most) if a == axis else (0, 0) for a in range(x.ndim)]
-  padded = jnp.pad(x, pads, mode='edge')
-  moves = range(2 * most + 1)
-  return [jax.lax.slice_in_dim(padded, move, move + size, axis=axis) for move in moves]
+def _apart(function: Callable[[jax.Array], jax.Array], picture: jax.Array) -> jax.Array:
+  """`function(picture)`, by itself: fused, XLA on CPU would compute it for every neighbour anew.
+
+  Nothing is fused across a condition, which XLA cannot know to be always true.
+  """
+  made = jax.eval_shape(function, picture)
+
+  def nothing(_):
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), made)
+
+  lowest = jnp.finfo(picture.dtype).min
+  return jax.lax.cond(picture[0, 0, 0] != lowest, function, nothing, picture)
+
+
+def _row(picture: jax.Array, move: int) -> jax.Array:
+  """The rows `move` below; the last one is repeated."""
+  rows = np.clip(np.arange(picture.shape[1]) + move, 0, picture.shape[1] - 1).astype(np.uint32)
+  return picture.at[:, rows].get(mode='promise_in_bounds')
+
+
+def _along_rows(change: Callable[..., jax.Array], most: int, *pictures: jax.Array) -> jax.Array:
+  """`change` of pictures that have `most` columns more on both sides; the edge is repeated.
+
+  The sides come by themselves: what repeats columns is not vectorised.
+  """
+  pads = ((most, 0), (0, 0), (0, most))
+  parts = slice(2 * most), slice(None), slice(-2 * most, None)
+  return jnp.concatenate(
+    [
+      change(*(jnp.pad(x[:, :, part], ((0, 0), (0, 0), pad), mode='edge') for x in pictures))
+      for part, pad in zip(parts, pads, strict=True)
+    ],
+    axis=2,
+  )
 
 
 def _clip(x: jax.Array) -> jax.Array:

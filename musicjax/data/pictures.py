@@ -15,6 +15,7 @@ EXTENSIONS = ('.jpeg', '.jpg', '.png', '.webp')
 warnings.filterwarnings('error', category=Image.DecompressionBombWarning)
 
 _FORMATS = ('JPEG', 'PNG', 'WEBP')
+_MODES = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK')
 _MIN_SIDE = 16  # Pixels.
 _MAX_PIXELS = 1 << 26  # Of a spectrogram, 25 minutes at 1,024 rows and 43 columns a second.
 
@@ -41,9 +42,9 @@ def decode(content: bytes, name: str, mode: str, least: int = 0) -> Image.Image:
         f'{name}: expected an image of at least {_MIN_SIDE} x {_MIN_SIDE} and at most '
         f'{_MAX_PIXELS} pixels, found {width} x {height}'
       )
-    if image.mode not in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA') or getattr(image, 'n_frames', 1) > 1:
+    if image.mode not in _MODES or getattr(image, 'n_frames', 1) > 1:
       found = f'{image.mode}, {getattr(image, "n_frames", 1)} of them'
-      raise DataError(f'{name}: expected one picture, grey or RGB of 8 bits, found {found}')
+      raise DataError(f'{name}: expected one picture, grey, RGB or CMYK of 8 bits, found {found}')
     if least:
       image.draft(mode, (least, least))
     image = ImageOps.exif_transpose(image)

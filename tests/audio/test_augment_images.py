@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.stats
 
 from musicjax.audio import augment, augment_images
 
@@ -80,12 +81,12 @@ def test_zoom_keeps_the_size_and_scales_about_the_centre():
 def test_sampling_equals_scipys():
   rng = np.random.default_rng(0)
   y, x = rng.uniform(-3, HEIGHT + 3, (2, 5, 6)), rng.uniform(-3, WIDTH + 3, (2, 5, 6))
-  found = jax.vmap(augment_images._sample)(PICTURES[:2], y, x)
+  found = jax.vmap(augment_images._sample)(np.moveaxis(PICTURES[:2], 3, 1), y, x)
   for i, channel in np.ndindex(2, 3):
     expected = scipy.ndimage.map_coordinates(
       PICTURES[i, ..., channel], [y[i], x[i]], order=1, mode='nearest'
     )
-    np.testing.assert_allclose(found[i, ..., channel], expected, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(found[i, channel], expected, rtol=1e-4, atol=1e-2)
 
 
 def test_contrast_keeps_the_mean_and_brightness_moves_it():
@@ -123,6 +124,12 @@ def test_noise_has_both_signs_its_sigma_and_does_not_wrap_round():
   noise = distort('pixel_noise', grey, probability=1.0) - 127
   assert abs(noise.mean()) < 0.2  # 98,304 numbers: a deviation is 0.05.
   assert abs(noise.std() - 15) < 0.2
+  assert scipy.stats.kstest(noise.ravel()[::10] / 15, 'norm').pvalue > 0.001
+  # Neither beside nor below each other, nor between channels or pictures: four deviations.
+  unit = (noise - noise.mean()) / noise.std()
+  for axis in range(4):
+    first, second = (np.delete(unit, end, axis) for end in (-1, 0))
+    assert abs((first * second).mean()) < 4 / np.sqrt(first.size)
   for level in (0.0, 255.0):
     noisy = distort('pixel_noise', np.full_like(grey, level), probability=1.0)
     assert np.abs(noisy - level).max() < 90  # Six sigma.

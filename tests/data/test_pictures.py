@@ -50,6 +50,18 @@ def test_a_broken_exif_block_is_no_crash():
     assert pictures.decode(content, 'x.jpg', 'RGB').size == (96, 64)
 
 
+@pytest.mark.parametrize('least', [0, 16])
+def test_print_colours_are_those_of_the_screen(least):
+  printed = Image.fromarray(QUARTERS).convert('CMYK')
+  content = encode(printed, 'JPEG', quality=95, subsampling=0)
+  found = np.asarray(pictures.decode(content, 'x.jpg', 'RGB', least=least)).astype(int)
+  size = found.shape[1], found.shape[0]
+  expected = np.asarray(Image.fromarray(QUARTERS).resize(size, Image.Resampling.BOX))
+  assert np.median(np.abs(found - expected)) <= 3  # JPEG blurs colours between the quarters.
+  grey = np.asarray(pictures.decode(content, 'x.jpg', 'L')).astype(int)
+  assert np.median(np.abs(grey - Image.fromarray(QUARTERS).convert('L'))) <= 3
+
+
 def test_grey_palettes_and_transparency_become_colours_on_white_paper():
   grey = Image.fromarray(QUARTERS).convert('L')
   np.testing.assert_array_equal(

@@ -190,14 +190,14 @@ def test_what_is_no_table_of_covers_is_told(tmp_path):
 def test_bad_covers_are_left_out_with_their_lines_and_batches_hold_the_rest(tmp_path):
   folder = write_cover_folder(tmp_path / 'raw', num_covers=20)
   table = pd.read_parquet(folder / 'covers.parquet')
-  cmyk = encode(clouds(0).convert('CMYK'), 'JPEG')
-  bad = pd.DataFrame({'cover': [b'no image', cmyk], 'features': [GOOD] * 2})
+  deep = encode(clouds(0).convert('L').convert('I;16'), 'PNG')
+  bad = pd.DataFrame({'cover': [b'no image', deep], 'features': [GOOD] * 2})
   pd.concat([table, bad]).to_parquet(folder / 'covers.parquet')
   config = make_config(folder, tmp_path / 'prepared', on_bad_example='skip')
   prepared = array_records.prepare(config)
   assert [reason.partition('row ')[2] for _, reason in prepared.skipped] == [
     '21: expected a sound image, found: no PNG, JPEG or WebP',
-    '22: expected one picture, grey or RGB of 8 bits, found CMYK, 1 of them',
+    '22: expected one picture, grey, RGB or CMYK of 8 bits, found I;16, 1 of them',
   ]
   assert prepared.index.labels.dtype == np.float32
   rows = plans.split_rows(prepared.index, config)['train']

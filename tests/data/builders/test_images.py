@@ -200,7 +200,6 @@ BAD = {
   'small bomb': (lambda: bomb(8_200, 8_200), 'at most 67108864 pixels, found 8200 x 8200'),
   'text bomb': (lambda: encode(GREY)[:33] + TEXT_BOMB + encode(GREY)[33:], 'a sound image'),
   'thin': (lambda: encode(GREY[:15]), 'at least 16 x 16 .* found 100 x 15'),
-  'CMYK': (lambda: encode(RGB.convert('CMYK'), 'JPEG'), 'grey or RGB of 8 bits, found CMYK'),
   '16 bits': (lambda: encode(GREY.astype(np.uint16) * 257), 'of 8 bits, found I;16'),
   'animated': (animated, 'one picture, .* 2 of them'),
 }
