@@ -129,8 +129,10 @@ def _sample(picture: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
     return (top * width + left).astype(jnp.uint32), down - top, right - left
 
   def pair(picture):
-    pixels = (256 * _clip(picture).reshape(channels, -1) + 0.5).astype(jnp.int32).astype(jnp.uint32)
-    return pixels[:, :-1] | pixels[:, 1:] << 16
+    pixels = 256 * _clip(picture).reshape(channels, -1)
+    # The lowest bits of 2^23 + x are x, rounded; XLA's conversions to whole numbers are slower.
+    bits = jax.lax.bitcast_convert_type(pixels + 2.0**23, jnp.uint32)
+    return bits[:, :-1] & 0xFFFF | bits[:, 1:] << 16
 
   place, down, right = _apart(locate, picture)
   pairs = _apart(pair, picture)
@@ -138,7 +140,8 @@ def _sample(picture: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
   def row(place):
     found = pairs.at[:, place].get(mode='promise_in_bounds')
     left, beside = (
-      half.astype(jnp.int32).astype(jnp.float32) for half in (found & 0xFFFF, found >> 16)
+      jax.lax.bitcast_convert_type(bits | 0x4B000000, jnp.float32) - 2.0**23
+      for bits in (found & 0xFFFF, found >> 16)
     )
     return left + right * (beside - left)
 
@@ -168,12 +171,8 @@ def blur(
   weights /= weights.sum()
 
   def change(picture):
-    blurred = _apart(lambda x: sum(w * _row(x, i - 2) for i, w in enumerate(weights)), picture)
-
-    def columns(x):
-      return sum(w * x[:, :, i : i + x.shape[2] - 4] for i, w in enumerate(weights))
-
-    return _along_rows(columns, 2, blurred)
+    rows = _apart(lambda x: sum(w * _below(x, i - 2) for i, w in enumerate(weights)), picture)
+    return sum(w * _beside(rows, i - 2) for i, w in enumerate(weights)).reshape(picture.shape)
 
   return Distortion(numbers[0] < probability, (), change)
 
@@ -184,12 +183,10 @@ def sharpen(
   """Adds `amount` times what a pixel differs from its four neighbours, summed over them."""
 
   def change(picture):
-    rows = _apart(lambda x: x + amount * (4 * x - _row(x, -1) - _row(x, 1)), picture)
-
-    def columns(rows, x):
-      return _clip(rows[:, :, 1:-1] - amount * (x[:, :, :-2] + x[:, :, 2:]))
-
-    return _along_rows(columns, 1, rows, picture)
+    rows = _apart(lambda x: _below(x, 0), picture)
+    above, pixels, below = (_below(picture, i)[1:-1] for i in (-1, 0, 1))
+    neighbours = above + below + _beside(rows, -1) + _beside(rows, 1)
+    return _clip(pixels + amount * (4 * pixels - neighbours)).reshape(picture.shape)
 
   return Distortion(numbers[0] < probability, (), change)
 
@@ -216,11 +213,10 @@ def exposure(
   brightness, contrast = _between(numbers[1:3], low, high)
 
   def change(picture, brightness, contrast):
-    x = _clip(brightness * picture)
+    x = _clip(brightness * picture.reshape(-1, width))
     # A product: XLA on CPU adds numbers up one after the other.
-    rows = x.reshape(-1, x.shape[-1])
-    mean = jnp.dot(jnp.ones(len(rows)), rows, precision='highest').mean() / len(rows)
-    return _clip(mean + contrast * (x - mean))
+    mean = jnp.dot(jnp.ones(len(x)), x, precision='highest').mean() / len(x)
+    return _clip(mean + contrast * (x - mean)).reshape(picture.shape)
 
   return Distortion(numbers[0] < probability, (brightness, contrast), change)
 
@@ -284,20 +280,19 @@ def pixel_noise(
   noise = sigma * jnp.asarray(_NORMAL)
 
   def change(picture, step, start):
-    places = jax.lax.iota(jnp.uint32, picture.size)
-    bits = _mix(start + (2 * step + 1) * places)
-    return _clip(
-      picture + noise.at[bits >> 20].get(mode='promise_in_bounds').reshape(picture.shape)
-    )
+    pixels = picture.reshape(-1, width)
+    places = jax.lax.iota(jnp.uint32, pixels.size).reshape(pixels.shape)
+    which = _mix(start + (2 * step + 1) * places) >> 20
+    pixels += noise.at[which].get(mode='promise_in_bounds')
+    return _clip(pixels).reshape(picture.shape)
 
   return Distortion(numbers[0] < probability, (step, start), change)
 
 
 def _mix(x: jax.Array) -> jax.Array:
-  """32 bits each of which depends on all of `x` (lowbias32 of C. Wellons' hash prospector)."""
+  """32 bits, the upper of which depend on all of `x` (C. Wellons' lowbias32, but for its end)."""
   x = (x ^ x >> 16) * np.uint32(0x7FEB352D)
-  x = (x ^ x >> 15) * np.uint32(0x846CA68B)
-  return x ^ x >> 16
+  return (x ^ x >> 15) * np.uint32(0x846CA68B)
 
 
 AUGMENTS = {
@@ -334,26 +329,28 @@ def _apart(function: Callable[[jax.Array], jax.Array], picture: jax.Array) -> ja
   return jax.lax.cond(picture[0, 0, 0] != lowest, function, nothing, picture)
 
 
-def _row(picture: jax.Array, move: int) -> jax.Array:
-  """The rows `move` below; the last one is repeated."""
-  rows = np.clip(np.arange(picture.shape[1]) + move, 0, picture.shape[1] - 1).astype(np.uint32)
-  return picture.at[:, rows].get(mode='promise_in_bounds')
+def _below(picture: jax.Array, move: int) -> jax.Array:
+  """The rows `move` below; a channel's last one is repeated.
 
-
-def _along_rows(change: Callable[..., jax.Array], most: int, *pictures: jax.Array) -> jax.Array:
-  """`change` of pictures that have `most` columns more on both sides; the edge is repeated.
-
-  The sides come by themselves: what repeats columns is not vectorised.
+  Returns:
+    `[1 + 3 * height + 1, width]`: one row more on both sides, for `_beside` to reach into.
   """
-  pads = ((most, 0), (0, 0), (0, most))
-  parts = slice(2 * most), slice(None), slice(-2 * most, None)
-  return jnp.concatenate(
-    [
-      change(*(jnp.pad(x[:, :, part], ((0, 0), (0, 0), pad), mode='edge') for x in pictures))
-      for part, pad in zip(parts, pads, strict=True)
-    ],
-    axis=2,
-  )
+  channels, height, width = picture.shape
+  rows = np.clip(np.arange(height) + move, 0, height - 1) + height * np.arange(channels)[:, None]
+  rows = np.pad(rows.reshape(-1), 1, mode='edge').astype(np.uint32)
+  return picture.reshape(-1, width).at[rows].get(mode='promise_in_bounds')
+
+
+def _beside(rows: jax.Array, move: int) -> jax.Array:
+  """The columns `move` to the right of what `_below` returns, `[3 * height, width]`.
+
+  The last one is repeated: chosen, and not padded, which would not be vectorised.
+  """
+  width = rows.shape[1]
+  size, column = rows.size - 2 * width, np.arange(width) + move
+  moved = rows.reshape(-1)[width + move : width + move + size].reshape(-1, width)
+  edge = rows[1:-1, :1] if move < 0 else rows[1:-1, -1:]
+  return jnp.where((column >= 0) & (column < width), moved, edge)
 
 
 def _clip(x: jax.Array) -> jax.Array:
