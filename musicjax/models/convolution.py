@@ -187,7 +187,7 @@ def convolve_halving(x: jax.Array, kernel: jax.Array) -> jax.Array:
   kernel = kernel.reshape(2, 2, 2, 2, channels, features)
   if features < 4 * channels:  # Fewer numbers lie in what is added than in what is multiplied.
     return _add_products(x, kernel.transpose(1, 3, 4, 0, 2, 5).reshape(4 * channels, 4 * features))
-  return _multiply_squares(x, kernel.swapaxes(1, 2).reshape(16 * channels, features))
+  return _squares(x) @ kernel.swapaxes(1, 2).reshape(16 * channels, features)
 
 
 @jax.custom_vjp
@@ -211,37 +211,6 @@ def _add_products_backward(saved, gradient):
 
 
 _add_products.defvjp(_add_products_forward, _add_products_backward)
-
-
-@jax.custom_vjp
-def _multiply_squares(x, kernel):
-  """[batch, rows + 1, columns + 1, in], [4 in, features] -> [batch, rows, columns, features]."""
-  return _squares(x) @ kernel
-
-
-def _multiply_squares_forward(x, kernel):
-  return _squares(x) @ kernel, (x, kernel)
-
-
-# The squares of one example are held by the cache; those of a batch would be read from memory.
-def _multiply_squares_backward(saved, gradient):
-  x, kernel = saved
-
-  def multiply(x, gradient):
-    return _squares(x).reshape(-1, len(kernel)).T @ gradient.reshape(-1, gradient.shape[-1])
-
-  def add(total, example):
-    return total + multiply(*(x[None] for x in example)), None
-
-  if jax.device_count() == 1:  # A scan over examples that other devices hold would move them all.
-    to_kernel, _ = jax.lax.scan(add, jnp.zeros_like(kernel), (x, gradient))
-  else:
-    to_kernel = multiply(x, gradient)
-  (to_x,) = jax.vjp(_squares, x)[1](gradient @ kernel.T)
-  return to_x, to_kernel
-
-
-_multiply_squares.defvjp(_multiply_squares_forward, _multiply_squares_backward)
 
 
 def _squares(x, order=(0, 1)):
