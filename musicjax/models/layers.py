@@ -31,15 +31,39 @@ def uniform_bias(fan_in: int):
   return init
 
 
-def dense(x: jax.Array, features: int, dtype: Any, name: str) -> jax.Array:
+def dense(
+  x: jax.Array, features: int, dtype: Any, name: str, kernel_init=uniform_kernel, bias_init=None
+) -> jax.Array:
   """PyTorch's `nn.Linear`: `[..., width]` to `[..., features]`."""
   return nn.Dense(
     features,
     dtype=dtype,
-    kernel_init=uniform_kernel,
-    bias_init=uniform_bias(x.shape[-1]),
+    kernel_init=kernel_init,
+    bias_init=bias_init or uniform_bias(x.shape[-1]),
+    dot_general=_product if jax.default_backend() == 'cpu' else None,
     name=name,
   )(x)
+
+
+# JAX's gradient to the kernel is the transpose of `gradient.T @ x`. XLA on CPU fuses the inner `.T`
+# into what made the gradient, which it then computes column by column, several times slower.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _product(x, kernel, dimension_numbers, precision):
+  return jax.lax.dot_general(x, kernel, dimension_numbers, precision)
+
+
+def _product_forward(x, kernel, dimension_numbers, precision):
+  return _product(x, kernel, dimension_numbers, precision), (x, kernel)
+
+
+def _product_backward(dimension_numbers, precision, saved, gradient):
+  del dimension_numbers, precision
+  x, kernel = saved
+  rows = tuple(range(x.ndim - 1))
+  return gradient @ kernel.T, jnp.tensordot(x, gradient, (rows, rows))
+
+
+_product.defvjp(_product_forward, _product_backward)
 
 
 def layer_norm(x: jax.Array, dtype: Any, name: str) -> jax.Array:
@@ -219,9 +243,8 @@ class SelfAttention(nn.Module):
   def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
     batch, time, width = x.shape
     # PyTorch draws the three projections as one Xavier matrix, and the biases as zeros.
-    packed = nn.Dense(
-      3 * width, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name='in_proj'
-    )(x)
+    xavier, zeros = nn.initializers.xavier_uniform(), nn.initializers.zeros
+    packed = dense(x, 3 * width, self.dtype, 'in_proj', xavier, zeros)
     packed = packed.reshape(batch, time, 3, self.num_heads, width // self.num_heads)
     query, key, value = packed[:, :, 0], packed[:, :, 1], packed[:, :, 2]
     if self.rotary:
@@ -231,7 +254,7 @@ class SelfAttention(nn.Module):
     weights = masked_softmax(scores, mask[:, None, None, :], axis=-1).astype(self.dtype)
     weights = Dropout(self.dropout)(weights, train)
     x = jnp.einsum('bhqk,bkhd->bqhd', weights, value).reshape(batch, time, width)
-    return nn.Dense(width, dtype=self.dtype, kernel_init=uniform_kernel, name='out_proj')(x)
+    return dense(x, width, self.dtype, 'out_proj', bias_init=zeros)
 
 
 class TransformerEncoderLayer(nn.Module):
