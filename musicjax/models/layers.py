@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields
@@ -34,36 +35,19 @@ def uniform_bias(fan_in: int):
 def dense(
   x: jax.Array, features: int, dtype: Any, name: str, kernel_init=uniform_kernel, bias_init=None
 ) -> jax.Array:
-  """PyTorch's `nn.Linear`: `[..., width]` to `[..., features]`."""
-  return nn.Dense(
+  """PyTorch's `nn.Linear`: `[..., width]` to `[..., features]`.
+
+  As one product of matrices: of more axes, XLA on CPU transposes one side of the gradient to the
+  kernel, and computes all that made that side column by column, many times slower.
+  """
+  rows = nn.Dense(
     features,
     dtype=dtype,
     kernel_init=kernel_init,
     bias_init=bias_init or uniform_bias(x.shape[-1]),
-    dot_general=_product if jax.default_backend() == 'cpu' else None,
     name=name,
-  )(x)
-
-
-# JAX's gradient to the kernel is the transpose of `gradient.T @ x`. XLA on CPU fuses the inner `.T`
-# into what made the gradient, which it then computes column by column, several times slower.
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _product(x, kernel, dimension_numbers, precision):
-  return jax.lax.dot_general(x, kernel, dimension_numbers, precision)
-
-
-def _product_forward(x, kernel, dimension_numbers, precision):
-  return _product(x, kernel, dimension_numbers, precision), (x, kernel)
-
-
-def _product_backward(dimension_numbers, precision, saved, gradient):
-  del dimension_numbers, precision
-  x, kernel = saved
-  rows = tuple(range(x.ndim - 1))
-  return gradient @ kernel.T, jnp.tensordot(x, gradient, (rows, rows))
-
-
-_product.defvjp(_product_forward, _product_backward)
+  )(x.reshape(-1, x.shape[-1]))
+  return rows.reshape(*x.shape[:-1], features)
 
 
 def layer_norm(x: jax.Array, dtype: Any, name: str) -> jax.Array:
@@ -216,9 +200,10 @@ def rotate(x: jax.Array) -> jax.Array:
     x: queries or keys `[batch, time, heads, features]`, features even.
   """
   time, features = x.shape[1], x.shape[-1]
-  frequency = 10_000.0 ** (-jnp.arange(0, features, 2) / features)
-  angle = jnp.arange(time)[:, None, None] * frequency  # [time, 1, features / 2]
-  cos, sin = jnp.cos(angle), jnp.sin(angle)
+  # In numpy: XLA would compute them again for every number that they meet.
+  frequency = 10_000.0 ** (-np.arange(0, features, 2) / features)
+  angle = np.arange(time)[:, None, None] * frequency  # [time, 1, features / 2]
+  cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
   first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
   rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
   return rotated.astype(x.dtype)
@@ -245,8 +230,11 @@ class SelfAttention(nn.Module):
     # PyTorch draws the three projections as one Xavier matrix, and the biases as zeros.
     xavier, zeros = nn.initializers.xavier_uniform(), nn.initializers.zeros
     packed = dense(x, 3 * width, self.dtype, 'in_proj', xavier, zeros)
-    packed = packed.reshape(batch, time, 3, self.num_heads, width // self.num_heads)
-    query, key, value = packed[:, :, 0], packed[:, :, 1], packed[:, :, 2]
+    # Split, not indexed: gradients are then joined, not padded and added.
+    query, key, value = (
+      part.reshape(batch, time, self.num_heads, width // self.num_heads)
+      for part in jnp.split(packed, 3, axis=-1)
+    )
     if self.rotary:
       query, key = rotate(query), rotate(key)
     query = query / (width // self.num_heads) ** 0.5
