@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields
@@ -31,15 +32,22 @@ def uniform_bias(fan_in: int):
   return init
 
 
-def dense(x: jax.Array, features: int, dtype: Any, name: str) -> jax.Array:
-  """PyTorch's `nn.Linear`: `[..., width]` to `[..., features]`."""
-  return nn.Dense(
+def dense(
+  x: jax.Array, features: int, dtype: Any, name: str, kernel_init=uniform_kernel, bias_init=None
+) -> jax.Array:
+  """PyTorch's `nn.Linear`: `[..., width]` to `[..., features]`.
+
+  As one product of matrices: of more axes, XLA on CPU transposes one side of the gradient to the
+  kernel, and computes all that made that side column by column, many times slower.
+  """
+  rows = nn.Dense(
     features,
     dtype=dtype,
-    kernel_init=uniform_kernel,
-    bias_init=uniform_bias(x.shape[-1]),
+    kernel_init=kernel_init,
+    bias_init=bias_init or uniform_bias(x.shape[-1]),
     name=name,
-  )(x)
+  )(x.reshape(-1, x.shape[-1]))
+  return rows.reshape(*x.shape[:-1], features)
 
 
 def layer_norm(x: jax.Array, dtype: Any, name: str) -> jax.Array:
@@ -192,9 +200,10 @@ def rotate(x: jax.Array) -> jax.Array:
     x: queries or keys `[batch, time, heads, features]`, features even.
   """
   time, features = x.shape[1], x.shape[-1]
-  frequency = 10_000.0 ** (-jnp.arange(0, features, 2) / features)
-  angle = jnp.arange(time)[:, None, None] * frequency  # [time, 1, features / 2]
-  cos, sin = jnp.cos(angle), jnp.sin(angle)
+  # In numpy: XLA would compute them again for every number that they meet.
+  frequency = 10_000.0 ** (-np.arange(0, features, 2) / features)
+  angle = np.arange(time)[:, None, None] * frequency  # [time, 1, features / 2]
+  cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
   first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
   rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
   return rotated.astype(x.dtype)
@@ -219,11 +228,13 @@ class SelfAttention(nn.Module):
   def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
     batch, time, width = x.shape
     # PyTorch draws the three projections as one Xavier matrix, and the biases as zeros.
-    packed = nn.Dense(
-      3 * width, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name='in_proj'
-    )(x)
-    packed = packed.reshape(batch, time, 3, self.num_heads, width // self.num_heads)
-    query, key, value = packed[:, :, 0], packed[:, :, 1], packed[:, :, 2]
+    xavier, zeros = nn.initializers.xavier_uniform(), nn.initializers.zeros
+    packed = dense(x, 3 * width, self.dtype, 'in_proj', xavier, zeros)
+    # Split, not indexed: gradients are then joined, not padded and added.
+    query, key, value = (
+      part.reshape(batch, time, self.num_heads, width // self.num_heads)
+      for part in jnp.split(packed, 3, axis=-1)
+    )
     if self.rotary:
       query, key = rotate(query), rotate(key)
     query = query / (width // self.num_heads) ** 0.5
@@ -231,7 +242,7 @@ class SelfAttention(nn.Module):
     weights = masked_softmax(scores, mask[:, None, None, :], axis=-1).astype(self.dtype)
     weights = Dropout(self.dropout)(weights, train)
     x = jnp.einsum('bhqk,bkhd->bqhd', weights, value).reshape(batch, time, width)
-    return nn.Dense(width, dtype=self.dtype, kernel_init=uniform_kernel, name='out_proj')(x)
+    return dense(x, width, self.dtype, 'out_proj', bias_init=zeros)
 
 
 class TransformerEncoderLayer(nn.Module):
