@@ -57,8 +57,9 @@ def watched_writer(create_writer):
 
 
 if __name__ == '__main__':
-  backends.set_up(compilation_cache='')  # As `main` does before the imports that take long.
-  from musicjax import train
+  with backends.importing():  # As `main` does.
+    backends.set_up(compilation_cache='')
+    from musicjax import train
 
   tell('imports')
   train.array_records.prepare = told(train.array_records.prepare, 'prepare')
