@@ -89,17 +89,16 @@ def time_updates(variant: str, lengths: list[int]) -> dict[int, np.ndarray]:
   step = gpu_steps.make(variant, 'float32', gpu_steps.Sizes(), batch=FLAGS.micro, accumulate=1)
   lowered = [step.lower(length) for length in lengths]
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    updates = pool.map(lambda program: program.compile(), lowered)
-    runs = dict(zip(lengths, zip(updates, map(step.random_batch, lengths), strict=True)))
+    updates = list(pool.map(lambda program: program.compile(), lowered))
+  batches = list(map(step.random_batch, lengths))
   state = step.parts.init()
   seconds = {length: [] for length in lengths}
   for i in range(FLAGS.rounds + 1):
-    for length in lengths if i % 2 else lengths[::-1]:
-      update, batch = runs[length]
+    for k in range(len(lengths))[:: 1 if i % 2 else -1]:
       start = time.perf_counter()
-      state, metrics = update(state, batch)
+      state, metrics = updates[k](state, batches[k])
       metrics['loss'].block_until_ready()
-      seconds[length].append(time.perf_counter() - start)
+      seconds[lengths[k]].append(time.perf_counter() - start)
   return {length: np.array(measured[1:]) for length, measured in seconds.items()}
 
 
