@@ -40,6 +40,7 @@ def train(config: str) -> float:
       f'--config.data_dir={FLAGS.data_dir}',
       f'--config.prepared_dir={FLAGS.prepared_dir}',
       '--config.num_train_steps=3',
+      '--config.optimizer.warmup_steps=0',
     ]
     process = subprocess.Popen(command, stdout=told, stderr=told)
     _, status, used = os.wait4(process.pid, 0)
