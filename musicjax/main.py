@@ -79,8 +79,9 @@ def main(config: ConfigDict | None) -> None:
   if config.prepared_dir and not Path(config.prepared_dir).exists():
     workdir_lib.check_writable(Path(config.prepared_dir), 'config.prepared_dir')
 
-  backends.set_up(FLAGS.compilation_cache, FLAGS.distributed)
-  from musicjax import evaluate, predict, processes, train
+  with backends.importing():
+    backends.set_up(FLAGS.compilation_cache, FLAGS.distributed)
+    from musicjax import evaluate, predict, processes, train
 
   checkpoint = FLAGS.checkpoint or config.report_checkpoint
   with processes.ending_together():

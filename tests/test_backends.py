@@ -1,9 +1,12 @@
 """Set-up of the process: what only a process of its own can show."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from musicjax import backends
 
 _ALLOCATE = """
 import ctypes, os
@@ -31,3 +34,19 @@ def test_large_arrays_stay_on_the_heap_unless_told_otherwise(keep, place):
     check=False,
   )
   assert run.stdout.strip() == place, run.stderr
+
+
+def test_imports_are_not_searched_for_garbage_and_what_comes_after_is():
+  def searches():
+    return sum(generation['collections'] for generation in gc.get_stats())
+
+  before, frozen = searches(), gc.get_freeze_count()
+  try:
+    with backends.importing():
+      made = [[] for _ in range(100_000)]
+    assert searches() == before
+    assert gc.get_freeze_count() >= frozen + len(made)
+    made += [[] for _ in range(100_000)]
+    assert searches() > before
+  finally:
+    gc.unfreeze()

@@ -28,3 +28,25 @@ def test_a_model_that_does_not_take_what_the_front_end_gives_is_refused_in_one_l
   parts = system.create(config, dataset, sharding.make_mesh(), steps=2)
   with pytest.raises(ConfigError, match=r'^config.model.name: .*found short_chunk_cnn: '):
     parts.init()
+
+
+def test_an_update_makes_the_new_state_in_place_of_the_old_one():
+  config = yandex.get_config('test')
+  dataset = dict(label_names=['a', 'b'], input_shape=(None, 8), statistics={}, support=[1, 1])
+  mesh = sharding.make_mesh()
+  parts = system.create(config, dataset, mesh, steps=2)
+  rows = (config.accumulate, config.batch_size // config.accumulate)
+  batch = {
+    'inputs': np.zeros((*rows, 6, 8), np.float32),
+    'lengths': np.full(rows, 6, np.int32),
+    'labels': np.zeros((*rows, 2), np.float32),
+    'weights': np.ones(rows, np.float32),
+    'index': np.zeros(rows, np.int32),
+  }
+  old, batch = parts.init(), sharding.to_global(mesh, batch, 1)
+  update = parts.update.lower(old, batch).compile()
+  held = sum(leaf.nbytes for leaf in jax.tree.leaves(old))
+  assert update.memory_analysis().alias_size_in_bytes == held
+  update(old, batch)
+  assert all(leaf.is_deleted() for leaf in jax.tree.leaves(old))
+  assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(batch))

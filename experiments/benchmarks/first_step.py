@@ -39,8 +39,8 @@ _STAGES = (
 )
 
 
-def start(config: str, compiled: Path) -> dict[str, float]:
-  """Returns the seconds after the start of the process at which each mark was reached."""
+def start(config: str, compiled: Path) -> tuple[dict[str, float], dict[str, float]]:
+  """Returns, for each mark, the seconds from the process's start, and the most MB held by then."""
   with tempfile.TemporaryDirectory() as workdir:
     began = time.time()
     run = subprocess.run(
@@ -60,11 +60,11 @@ def start(config: str, compiled: Path) -> dict[str, float]:
       text=True,
       check=False,
     )
-  marks = [line[1:].rsplit(' ', 1) for line in run.stdout.splitlines() if line.startswith('@')]
-  marks = {mark: float(seconds) - began for mark, seconds in marks}
+  told = [line[1:].rsplit(' ', 2) for line in run.stdout.splitlines() if line.startswith('@')]
+  marks = {mark: float(seconds) - began for mark, seconds, _ in told}
   if 'step 2' not in marks:
     sys.exit(f'{run.stdout}\n{run.stderr}')
-  return marks
+  return marks, {mark: float(most) for mark, _, most in told}
 
 
 def main(argv):
@@ -79,8 +79,8 @@ def main(argv):
     cold, warm = [], []
     for _ in range(FLAGS.repeats):
       with tempfile.TemporaryDirectory() as compiled:
-        cold.append(start(name, Path(compiled)))
-        warm.append(start(name, Path(compiled)))
+        cold.append(start(name, Path(compiled))[0])
+        warm.append(start(name, Path(compiled))[0])
     columns += [(f'{name}, {what}', marks) for what, marks in (('cold', cold), ('again', warm))]
 
   rows = [('seconds', *(name for name, _ in columns))]

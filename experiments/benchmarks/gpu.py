@@ -22,7 +22,7 @@ import numpy as np
 from absl import app, flags
 from flax import traverse_util
 
-from experiments.benchmarks import gpu_steps, machine
+from experiments.benchmarks import gpu_steps, machine, yandex_lengths
 from experiments.benchmarks.gpu_page import Page, ceilings, quartiles
 from experiments.benchmarks.gpu_steps import Sizes, Step
 from experiments.benchmarks.train_step_worker import as_in_torch
@@ -34,16 +34,13 @@ flags.DEFINE_string('out', None, 'The page to write.', required=True)
 flags.DEFINE_list('parts', ['steps', 'epochs'], 'What is measured.')
 flags.DEFINE_list('batches', ['32', '320'], 'Examples of a step.')
 flags.DEFINE_list('sizes', ['60', '768', '256'], 'Frames, their width, tags.')
-flags.DEFINE_integer('tracks', 51_134, 'Of the dataset on the card.')
+flags.DEFINE_integer('tracks', yandex_lengths.TRACKS, 'Of the dataset on the card.')
 flags.DEFINE_integer('rounds', 11, 'Of which medians are taken.')
 flags.DEFINE_integer('product', 8192, 'Rows of the matrices whose product is the ceiling.')
 flags.DEFINE_float('run_seconds', 0.1, 'A timed run takes as many steps as fill this.')
 flags.DEFINE_string('torch_python', sys.executable, 'Python with PyTorch; empty: no comparison.')
 
 _DTYPES = ('bfloat16', 'float32')
-# Lengths of the competition's tracks at these quantiles, as in make_yandex.py.
-_QUANTILES = (0, 0.02, 0.25, 0.5, 0.75, 0.95, 0.998, 1)
-_LENGTHS = (10, 25, 43, 53, 68, 96, 140, 404)
 
 
 class Torch:
@@ -232,8 +229,7 @@ def measure_steps(page: Page, sizes: Sizes) -> None:
 
 
 def measure_epochs(page: Page, sizes: Sizes) -> None:
-  lengths = np.interp(np.random.default_rng(2).random(FLAGS.tracks), _QUANTILES, _LENGTHS)
-  lengths = lengths.round().astype(np.int64)
+  lengths = yandex_lengths.draw(np.random.default_rng(2), FLAGS.tracks)
   page.table(
     'Epochs',
     f'{FLAGS.tracks} random tracks of 10 to 404 frames, mean {lengths.mean():.0f}, '

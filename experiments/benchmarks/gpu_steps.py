@@ -86,11 +86,14 @@ class Step:
 
   def feed(self) -> None:
     """Makes the state and a random batch."""
-    batch, rng = self._make_batch(np, self.sizes.frames), np.random.default_rng(0)
+    self.batch = self.random_batch(self.sizes.frames)
+    self.state = self.parts.init()
+
+  def random_batch(self, frames: int) -> dict[str, jax.Array]:
+    batch, rng = self._make_batch(np, frames), np.random.default_rng(0)
     batch['inputs'] = rng.standard_normal(batch['inputs'].shape, np.float32)
     batch['labels'] = (rng.random(batch['labels'].shape) < 0.015).astype(np.float32)
-    self.batch = sharding.to_global(sharding.make_mesh(), batch, 1)
-    self.state = self.parts.init()
+    return sharding.to_global(sharding.make_mesh(), batch, 1)
 
   def _make_batch(self, xp, frames: int) -> dict[str, Any]:
     accumulate = self.config.accumulate
@@ -131,6 +134,7 @@ def make(
   accumulate: int = 0,
   augment: bool = True,
   dropout: float = 1.0,
+  layers: int = 0,
 ) -> Step:
   """Returns the step of a variant of configs/yandex.py.
 
@@ -142,11 +146,13 @@ def make(
     accumulate: micro-batches; 0: as the config has it.
     augment: keep its augmentation.
     dropout: factor on its rates.
+    layers: of its encoder; 0: as the config has it.
   """
   config = yandex.get_config(variant)
   config.dtype = dtype
   config.batch_size = batch or config.batch_size
   config.accumulate = accumulate or config.accumulate
+  config.model.num_layers = layers or config.model.num_layers
   if not augment:
     config.augment = {}
   for name in ('dropout', 'head_dropout'):

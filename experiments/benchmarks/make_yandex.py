@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from absl import app, flags
 
+from experiments.benchmarks import yandex_lengths
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string('out', None, 'Folder to write.', required=True)
 flags.DEFINE_integer('tracks', 20_000, 'Tracks with tags, in train.csv.')
@@ -27,9 +29,6 @@ NUM_TAGS = 256
 # Standard deviation of a feature between frames is 1.
 _TRACK_STD = 0.25  # Between the means of tracks, tags aside.
 _TAG_SHIFT = 0.8  # Length of the vector that a tag adds to its tracks.
-# Lengths at these quantiles, linear in between.
-_QUANTILES = (0, 0.02, 0.25, 0.5, 0.75, 0.95, 0.998, 1)
-_LENGTHS = (10, 25, 43, 53, 68, 96, 140, 404)
 
 
 def main(argv):
@@ -38,7 +37,7 @@ def main(argv):
   embeddings.mkdir(parents=True)
   total, width = FLAGS.tracks + FLAGS.test_tracks, FLAGS.width
   rng = np.random.default_rng(FLAGS.seed)
-  lengths = np.interp(rng.random(total), _QUANTILES, _LENGTHS).round().astype(int)
+  lengths = yandex_lengths.draw(rng, total)
   tags = _draw_tags(rng, total)
   directions = rng.standard_normal((NUM_TAGS, width), np.float32) * _TAG_SHIFT / width**0.5
   names = [str(name) for name in rng.permutation(total)]

@@ -1,11 +1,12 @@
 """`musicjax.main`, telling when each stage of a start is over; ends after two steps.
 
-For first_step.py. Prints lines `@STAGE SECONDS`, in seconds since the epoch. What a step makes is
-waited for.
+For first_step.py and memory.py. Prints lines `@STAGE SECONDS MB`: seconds since the epoch, and the
+most memory held until then. What a step makes is waited for.
 """
 
 import functools
 import os
+import resource
 import time
 
 import jax
@@ -14,7 +15,8 @@ from musicjax import backends, command_line, main
 
 
 def tell(stage: str) -> None:
-  print(f'@{stage} {time.time()}', flush=True)
+  most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+  print(f'@{stage} {time.time()} {most}', flush=True)
 
 
 def told(function, stage: str):
@@ -57,8 +59,9 @@ def watched_writer(create_writer):
 
 
 if __name__ == '__main__':
-  backends.set_up(compilation_cache='')  # As `main` does before the imports that take long.
-  from musicjax import train
+  with backends.importing():  # As `main` does.
+    backends.set_up(compilation_cache='')
+    from musicjax import train
 
   tell('imports')
   train.array_records.prepare = told(train.array_records.prepare, 'prepare')
