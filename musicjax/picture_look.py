@@ -9,7 +9,7 @@ import numpy as np
 
 from musicjax import sharding
 from musicjax.data import input_pipeline, plans
-from musicjax.data.input_pipeline import StepPlan
+from musicjax.data.plans import StepPlan
 from musicjax.data.prepared import Prepared
 from musicjax.train_step import Batch
 

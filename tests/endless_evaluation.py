@@ -7,7 +7,7 @@ A signal that comes in one comes in the middle of it, whenever that is.
 
 from musicjax import command_line, main
 from musicjax.data import plans
-from musicjax.data.input_pipeline import eval_plan
+from musicjax.data.plans import eval_plan
 
 
 def endless_plan(index, rows, config):

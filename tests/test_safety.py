@@ -52,7 +52,7 @@ def test_no_source_can_unpickle_evaluate_or_unpack_data():
   assert len(SOURCES) > 50
   found = [(str(path), danger) for path in SOURCES for danger in dangers(path.read_text())]
   # What is measured beside ours; no file is read by PyTorch itself.
-  with_torch = ('front_end_worker.py', 'reading_worker.py', 'torch_networks.py')
+  with_torch = ('front_end_worker.py', 'gpu_torch.py', 'reading_worker.py', 'torch_networks.py')
   with_torch = {str(ROOT / 'experiments/benchmarks' / name) for name in with_torch}
   assert {path for path, _ in found} == with_torch
   assert {danger for _, danger in found} == {

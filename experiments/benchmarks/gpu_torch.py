@@ -84,8 +84,11 @@ def answer(device, folder, told):
   if task == 'ceilings':
     return ceilings(device, told['size'])
   if task == 'losses':
-    with np.load(f'{folder}/weights.npz') as weights, np.load(f'{folder}/batch.npz') as batch:
-      step = make_step(device, dict(batch), 'float32', False, False, dict(weights))
+    with np.load(f'{folder}/weights.npz', allow_pickle=False) as arrays:
+      weights = dict(arrays)
+    with np.load(f'{folder}/batch.npz', allow_pickle=False) as arrays:
+      batch = dict(arrays)
+    step = make_step(device, batch, 'float32', False, False, weights)
     return [step().item() for _ in range(3)]
   key = told['batch'], told['dtype']
   if task == 'prepare':
