@@ -120,7 +120,7 @@ def create(
   prepare = train_step.make_prepare(augment.create(config.augment), features, config)
   decide = task.decide and (lambda logits: task.decide(task.activation(logits)))
   replicated = sharding.replicated(mesh)
-  jit = functools.partial(jax.jit, compiler_options=_compiler_options(2))
+  jit = functools.partial(jax.jit, compiler_options=compiler_options(2))
 
   def init() -> TrainState:
     time, *rest = dataset['input_shape']
@@ -139,7 +139,7 @@ def create(
   return System(
     task=task,
     prepare=jit(prepare),
-    init=jax.jit(init, out_shardings=replicated, compiler_options=_compiler_options(0)),
+    init=jax.jit(init, out_shardings=replicated, compiler_options=compiler_options(0)),
     update=jit(
       train_step.make_train_step(model, loss_fn, prepare, decide, tx, schedule, config),
       donate_argnums=0,
@@ -153,7 +153,8 @@ def create(
   )
 
 
-def _compiler_options(cpu_level: int) -> dict[str, Any]:
+def compiler_options(cpu_level: int) -> dict[str, Any]:
+  """Returns how XLA is to compile for this backend, on CPU at this optimisation level."""
   # On CPU level 3 makes no step faster than 2, and takes half as long again to compile; what runs
   # once gains from none. Vectors are half as wide by default, where a CPU has AVX-512.
   return (

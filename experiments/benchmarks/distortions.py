@@ -31,12 +31,12 @@ def make_ours():
   import jax
 
   jax.config.update('jax_platforms', 'cpu')
+  from musicjax import system
   from musicjax.audio import augment
 
   distort = augment.create(pressed_play.get_config('').augment.to_dict())
   # Compiled as training steps are.
-  options = {'xla_backend_optimization_level': 2, 'xla_cpu_prefer_vector_width': 512}
-  distort = jax.jit(distort, compiler_options=options)
+  distort = jax.jit(distort, compiler_options=system.compiler_options(2))
   shape = (_COUNT, _SIZE, _SIZE, 3)
   pictures = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
   batch = jax.device_put({'inputs': pictures})

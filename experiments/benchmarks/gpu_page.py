@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks import machine
+
 
 class Page:
   """Markdown, written and printed line by line."""
@@ -61,12 +63,11 @@ def quartiles(values: np.ndarray) -> str:
 def median_seconds(run: Callable[..., Any], *args: Any, rounds: int, calls: int = 4) -> float:
   """Returns the median of rounds of the seconds of a call, the mean of some sent off at once."""
   jax.block_until_ready(run(*args))
-  measured = []
-  for _ in range(rounds):
-    start = time.perf_counter()
+
+  def call_all():
     jax.block_until_ready([run(*args) for _ in range(calls)])
-    measured.append((time.perf_counter() - start) / calls)
-  return float(np.median(measured))
+
+  return machine.median_seconds(call_all, rounds) / calls
 
 
 def ceilings(page: Page, size: int, rounds: int) -> dict[str, float]:

@@ -102,8 +102,7 @@ def answer(device, folder, told):
     for _ in range(3):
       STEPS[key]()
     wait(device)
-    peak = torch.cuda.max_memory_allocated() if device == 'cuda' else 0
-    return {'peak': peak}
+    return 'compiled'
   wait(device)
   start = time.perf_counter()
   for _ in range(told['steps']):
