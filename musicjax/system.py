@@ -129,6 +129,8 @@ def create(
     inputs = seen['inputs']
     try:
       variables = model.init(jax.random.key(config.seed), inputs, seen['lengths'], train=False)
+    except ConfigError:  # It names the field itself.
+      raise
     except (TypeError, ValueError) as error:
       raise ConfigError(
         f'config.model.name: expected a model that takes inputs {list(inputs.shape)} of the front '
