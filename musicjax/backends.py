@@ -71,7 +71,7 @@ def _keep_memory() -> None:
   mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # Not in every C library.
   if sys.platform == 'linux' and mallopt is not None:
     mallopt(_MMAP_MAX, 0)
-    mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(_TRIM_THRESHOLD, -1)  # Never: a step's arrays can be more than the 2 GB of an int.
     mallopt(_ARENA_MAX, 2)  # With one, threads that compile wait for each other.
 
 
