@@ -83,8 +83,8 @@ def main(argv):
     Path(__file__).with_suffix('.md'),
     'Distortions of covers',
     f'`python -m experiments.benchmarks.distortions --opencv_python=PYTHON`: {_COUNT} pictures of '
-    f'{_SIZE} x {_SIZE} pixels, {FLAGS.rounds} rounds of {_PASSES} passes; {described}; OpenCV has '
-    f'{opencv["threads"]} threads.',
+    f'{_SIZE} x {_SIZE} pixels of bytes, which ours are made float32 of first, {FLAGS.rounds} rounds '
+    f'of {_PASSES} passes; {described}; OpenCV has {opencv["threads"]} threads.',
     rows,
   )
 
