@@ -4,7 +4,8 @@
 
 The nine distortions of configs/pressed_play.py, each with a probability of 1/2, on 64 pictures of
 128 x 128 pixels of bytes: ours made float32 first, as a training step does, on the CPU, OpenCV's as
-they are, in one process, too. Both keep their memory. A round times each once, every other round in reverse. Writes distortions.md.
+they are, in one process, too. Both keep their memory. A round times each once, every other round in
+reverse. Writes distortions.md.
 """
 
 import json
@@ -83,8 +84,8 @@ def main(argv):
     Path(__file__).with_suffix('.md'),
     'Distortions of covers',
     f'`python -m experiments.benchmarks.distortions --opencv_python=PYTHON`: {_COUNT} pictures of '
-    f'{_SIZE} x {_SIZE} pixels of bytes, which ours are made float32 of first, {FLAGS.rounds} rounds '
-    f'of {_PASSES} passes; {described}; OpenCV has {opencv["threads"]} threads.',
+    f'{_SIZE} x {_SIZE} pixels, from bytes, {FLAGS.rounds} rounds of {_PASSES} passes; '
+    f'{described}; OpenCV has {opencv["threads"]} threads.',
     rows,
   )
 

@@ -73,8 +73,8 @@ def apply(
   def distort_one(i, pictures):
     return pictures.at[i].set(distort(pictures[i], jax.tree.map(lambda x: x[i], draws)))
 
-  # One after the other: a picture stays in the cache, and what is not drawn is not computed. Each in
-  # its place: what `lax.map` stacks is a batch of zeros first.
+  # One after the other: a picture stays in the cache, and what is not drawn is not computed. Each
+  # in its place: `lax.map` would fill a batch with zeros first.
   return batch | {'inputs': jax.lax.fori_loop(0, size, distort_one, pictures)}
 
 
