@@ -68,6 +68,7 @@ def check(config) -> None:
   losses.create(config.loss)
   losses.check_penalties(config.penalties, getattr(model, 'penalties', ()))
   augment.create(config.augment)
+  augment.check_inputs(config.augment, pictures='image_size' in config.dataset)
   schedule = optimizers.create_schedule(
     config.optimizer, config.num_train_steps or sys.maxsize, steps_per_epoch=1.0
   )

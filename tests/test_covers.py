@@ -90,6 +90,38 @@ def test_pictures_that_convolutions_do_not_halve_are_refused_before_the_workdir_
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.parametrize(
+  ('name', 'fields'),
+  [
+    ('spec_augment', {'time_width': 4, 'mel_width': 4}),
+    ('gaussian_noise', {'sigma': 0.1}),
+    ('gain', {'max_db': 3.0}),
+  ],
+)
+def test_augmentations_of_frames_are_refused_for_pictures(config, name, fields):
+  wrong = config.copy_and_resolve_references()
+  wrong.augment[name] = fields
+  with pytest.raises(ConfigError, match=rf'^config.augment.{name}: expected .*pictures.* frames$'):
+    system.check(wrong)
+
+
+def test_mixtures_suit_pictures(config, tmp_path):
+  mixed = config.copy_and_resolve_references()
+  mixed.augment.mixup = {'alpha': 1.0}
+  mixed.augment.cutmix_time = {'alpha': 1.0}
+  mixed.num_train_steps = 1
+  train.train_and_evaluate(mixed, tmp_path)
+  found = pd.read_csv(tmp_path / 'predictions/out_of_fold.csv')[list(FEATURES)]
+  assert np.isfinite(found.to_numpy()).all()
+
+
+def test_distortions_of_pictures_are_refused_for_frames(yandex_folder, prepared_dir):
+  frames = make_yandex_config(yandex_folder, prepared_dir)
+  frames.augment.blur = {'probability': 0.5}
+  with pytest.raises(ConfigError, match=r'^config.augment.blur: expected .*frames.* pictures$'):
+    system.check(frames)
+
+
 def test_a_task_of_other_labels_is_refused_before_the_workdir_is_taken(
   config, yandex_folder, prepared_dir, tmp_path
 ):

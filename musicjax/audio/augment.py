@@ -325,6 +325,7 @@ _OF_BATCHES = {
   )
 }
 AUGMENTS = _OF_BATCHES | augment_images.AUGMENTS
+_OF_PICTURES = (*augment_images.AUGMENTS, 'mixup', 'cutmix_time')  # These keep to 0..255.
 
 
 def create(config) -> Callable[[jax.Array, Batch], Batch]:
@@ -368,6 +369,26 @@ def create(config) -> Callable[[jax.Array, Batch], Batch]:
     return augment_images.apply(key, batch, of_pictures) if of_pictures else batch
 
   return augment
+
+
+def check_inputs(config, pictures: bool) -> None:
+  """Refuses what does not suit the inputs of a dataset.
+
+  Args:
+    config: `config.augment`.
+    pictures: whether the inputs are pictures, not spectrograms, waveforms or embeddings.
+
+  Raises:
+    ConfigError: a name is of the other kind of inputs.
+  """
+  for name in config:
+    if pictures and name not in _OF_PICTURES:
+      expected = f'augmentations of pictures ({", ".join(_OF_PICTURES)}), found one of frames'
+    elif not pictures and name in augment_images.AUGMENTS:
+      expected = f'augmentations of frames ({", ".join(_OF_BATCHES)}), found one of pictures'
+    else:
+      continue
+    raise ConfigError(f'config.augment.{name}: expected {expected}')
 
 
 def _beta(key: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax.Array:

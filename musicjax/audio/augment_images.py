@@ -3,7 +3,7 @@
 A picture is RGB in 0..255, before the model normalises it, and stays in that range. Here it is
 `[3, height, width]`: with channels last, XLA on CPU vectorises nothing. Each distortion changes it
 with a probability of its own, independently of the others. They are applied in the order of this
-file: noise last, which so keeps its sigma.
+file: sampling first, which takes whole numbers, and noise last, which so keeps its sigma.
 
 A distortion is a function of random numbers, `[4, batch]` uniform in 0..1, the pictures' height and
 width, and its fields. It returns a `Distortion`.
@@ -59,20 +59,23 @@ def apply(
   ]
   changes = [distortion.change for distortion in distortions]
 
-  def distort(example):
-    picture, draws = example
+  def distort(picture, draws):
     picture = jnp.moveaxis(picture, 2, 0)
     for change, (chosen, drawn) in zip(changes, draws, strict=True):
       picture = jax.lax.cond(chosen, change, lambda picture, *_: picture, picture, *drawn)
     return jnp.moveaxis(picture, 0, 2)
 
-  examples = pictures, [distortion[:2] for distortion in distortions]
-  # One after the other: a picture stays in the cache, and what is not drawn is not computed. A loop
-  # over examples that other devices hold would move them all.
-  alone = jax.default_backend() == 'cpu' and jax.device_count() == 1
-  return batch | {
-    'inputs': jax.lax.map(distort, examples) if alone else jax.vmap(distort)(examples)
-  }
+  draws = [distortion[:2] for distortion in distortions]
+  if jax.default_backend() != 'cpu' or jax.device_count() > 1:
+    # A loop over examples that other devices hold would move them all.
+    return batch | {'inputs': jax.vmap(distort)(pictures, draws)}
+
+  def distort_one(i, pictures):
+    return pictures.at[i].set(distort(pictures[i], jax.tree.map(lambda x: x[i], draws)))
+
+  # One after the other: a picture stays in the cache, and what is not drawn is not computed. Each
+  # in its place: `lax.map` would fill a batch with zeros first.
+  return batch | {'inputs': jax.lax.fori_loop(0, size, distort_one, pictures)}
 
 
 def rotate_zoom(
@@ -116,8 +119,8 @@ def rotate_zoom(
 def _sample(picture: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
   """Values at the places `y`, `x` [rows, columns], between pixels; edges reach outside.
 
-  A gather costs what it takes of single numbers, so each holds two pixels, in 256ths: whole values
-  stay what they are.
+  Values are taken as whole numbers, as those of pictures are before anything else changes them. A
+  gather costs what it takes of single numbers, so each holds the four bytes that surround a place.
   """
   channels, height, width = picture.shape
 
@@ -128,25 +131,22 @@ def _sample(picture: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
     # Signed, they could count from the end.
     return (top * width + left).astype(jnp.uint32), down - top, right - left
 
-  def pair(picture):
-    pixels = 256 * _clip(picture).reshape(channels, -1)
+  def pack(picture):
     # The lowest bits of 2^23 + x are x, rounded; XLA's conversions to whole numbers are slower.
-    bits = jax.lax.bitcast_convert_type(pixels + 2.0**23, jnp.uint32)
-    return bits[:, :-1] & 0xFFFF | bits[:, 1:] << 16
+    bits = jax.lax.bitcast_convert_type(picture + 2.0**23, jnp.uint32).reshape(channels, -1) & 0xFF
+    rows = bits[:, :-1] | bits[:, 1:] << 8
+    return rows[:, :-width] | rows[:, width:] << 16
 
   place, down, right = _apart(locate, picture)
-  pairs = _apart(pair, picture)
-
-  def row(place):
-    found = pairs.at[:, place].get(mode='promise_in_bounds')
-    left, beside = (
-      jax.lax.bitcast_convert_type(bits | 0x4B000000, jnp.float32) - 2.0**23
-      for bits in (found & 0xFFFF, found >> 16)
-    )
-    return left + right * (beside - left)
-
-  above, below = row(place), row(place + width)
-  return (above + down * (below - above)) / 256
+  squares = _apart(pack, picture)
+  found = squares.at[:, place].get(mode='promise_in_bounds')
+  top_left, top_right, low_left, low_right = (
+    jax.lax.bitcast_convert_type(found >> shift & 0xFF | 0x4B000000, jnp.float32) - 2.0**23
+    for shift in (0, 8, 16, 24)
+  )
+  above = top_left + right * (top_right - top_left)
+  below = low_left + right * (low_right - low_left)
+  return above + down * (below - above)
 
 
 def flip_horizontal(

@@ -72,9 +72,11 @@ def check_header(
   path: Path, header: Sequence[str], columns: Sequence[str], optional: Sequence[str]
 ) -> None:
   """Raises DataError where a needed column is missing, or a wanted one is there twice."""
-  twice = any(header.count(column) > 1 for column in optional)
-  if twice or any(header.count(column) != 1 for column in columns):
-    raise DataError(f'{path}: expected columns {list(columns)}, found {quoted(header)}')
+  missing = [column for column in columns if column not in header]
+  twice = [column for column in (*columns, *optional) if header.count(column) > 1]
+  if missing or twice:
+    told = f'{missing} missing' if missing else f'{twice} twice'
+    raise DataError(f'{path}: expected columns {list(columns)}, found {told} in {quoted(header)}')
 
 
 @contextlib.contextmanager

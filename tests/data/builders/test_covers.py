@@ -191,13 +191,15 @@ def test_bad_covers_are_left_out_with_their_lines_and_batches_hold_the_rest(tmp_
   folder = write_cover_folder(tmp_path / 'raw', num_covers=20)
   table = pd.read_parquet(folder / 'covers.parquet')
   deep = encode(clouds(0).convert('L').convert('I;16'), 'PNG')
-  bad = pd.DataFrame({'cover': [b'no image', deep], 'features': [GOOD] * 2})
+  covers_of_bad = [b'no image', deep, table['cover'][0]]
+  bad = pd.DataFrame({'cover': covers_of_bad, 'features': [GOOD, GOOD, [9.0, *GOOD[1:]]]})
   pd.concat([table, bad]).to_parquet(folder / 'covers.parquet')
   config = make_config(folder, tmp_path / 'prepared', on_bad_example='skip')
   prepared = array_records.prepare(config)
   assert [reason.partition('row ')[2] for _, reason in prepared.skipped] == [
     '21: expected a sound image, found: no PNG, JPEG or WebP',
     '22: expected one picture, grey, RGB or CMYK of 8 bits, found I;16, 1 of them',
+    '23: acousticness: expected a number from 0 to 1, found 9.0',
   ]
   assert prepared.index.labels.dtype == np.float32
   rows = plans.split_rows(prepared.index, config)['train']
