@@ -34,7 +34,7 @@ def direct_gradients(x, kernel, gradient):
 
 
 @pytest.mark.parametrize(
-  ('taps', 'time'), [(taps, time) for taps in winograd.TILES for time in (1, 13, 60)]
+  ('taps', 'time'), [(taps, time) for taps in winograd.TILES for time in (1, 13, 60, 130)]
 )
 def test_filtering_and_its_gradients_inside_a_scan_are_those_of_direct_convolution(taps, time):
   rng = np.random.default_rng(0)
@@ -61,11 +61,11 @@ def test_filtering_and_its_gradients_inside_a_scan_are_those_of_direct_convoluti
 
 
 def test_only_float32_is_filtered():
-  x, kernel = jnp.ones((1, 4, 2)), jnp.ones((3, 2, 2))
+  x, kernel = jnp.ones((1, 4, 2)), jnp.ones((5, 2, 2))
   products = [
     str(jax.make_jaxpr(convolution.convolve_time)(x.astype(dtype), kernel.astype(dtype))).count(
-      'dot'
+      'dot_general'
     )
     for dtype in (jnp.float32, jnp.bfloat16)
   ]
-  assert products == [1, 3]  # At all points at once; a product a tap.
+  assert products == [4, 5]  # Frames, kernel, both at all points, back; a product a tap.
