@@ -127,6 +127,8 @@ def make_train_step(
       micro_step, (state.batch_stats, zeros), (jnp.arange(config.accumulate), batch)
     )
     total = jnp.where(total > 0, total, 1.0)  # Without any weight there is nothing to learn.
+    # Here, where they are nobody else's, its squares are summed as they are made.
+    grad_norm = optax.global_norm(grads) / total
     grads, loss, penalties = jax.tree.map(lambda x: x / total, (grads, loss, penalties))
 
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
@@ -144,7 +146,7 @@ def make_train_step(
       )
     metrics = {
       'loss': loss,
-      'grad_norm': optax.global_norm(grads),
+      'grad_norm': grad_norm,
       'update_norm': optax.global_norm(updates),
       'learning_rate': schedule(state.step) * lr_scale,
       **penalties,

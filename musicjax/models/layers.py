@@ -149,15 +149,28 @@ def zero_padding(x: jax.Array, mask: jax.Array) -> jax.Array:
   return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def maximum(x: jax.Array, axis: int) -> jax.Array:
   """`x.max(axis)`, of which the first of equals gets the gradient, as in PyTorch.
 
   The gradient of `max` looks for what equals the maximum. Where XLA fuses the two with a norm
-  before them, they need not be equal to the last bit, and none is found. An index stays.
+  before them, they need not be equal to the last bit, and none is found. An index stays; only
+  gradients wait for it.
   """
-  at = jnp.expand_dims(jnp.argmax(x, axis), axis)
-  place = jax.lax.broadcasted_iota(at.dtype, x.shape, axis % x.ndim)
-  return jnp.where(place == at, x, 0).sum(axis)
+  return x.max(axis)
+
+
+def _maximum_forward(x, axis):
+  first = jnp.expand_dims(jnp.argmax(x, axis), axis)
+  place = jax.lax.broadcasted_iota(first.dtype, x.shape, axis % x.ndim) == first
+  return jnp.where(place, x, 0).sum(axis), place
+
+
+def _maximum_backward(axis, place, gradient):
+  return (jnp.where(place, jnp.expand_dims(gradient, axis), 0),)
+
+
+maximum.defvjp(_maximum_forward, _maximum_backward)
 
 
 def masked_max(x: jax.Array, mask: jax.Array) -> jax.Array:

@@ -17,10 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 # Taps -> frames of a tile. More frames save more products and round more: these are off by less
-# than 3e-5 of the largest value.
-TILES = {2: 6, 3: 6, 4: 5, 5: 6, 6: 4, 7: 4}
-# Evaluated at, and at infinity. Pairs of opposites, and small numbers, round least.
-_POINTS = (0, 1, -1, 1 / 2, -1 / 2, 2, -2, 3 / 2, -3 / 2)
+# than 2e-5 of the largest value.
+TILES = {2: 7, 3: 6, 4: 5, 5: 6, 6: 5, 7: 4}
+# Points -> where, beside 0 and infinity, and at the opposites. Spread like these, they round least.
+_POINTS = {
+  8: (1 / 2, 1, 2),
+  10: (4 / 9, 4 / 5, 5 / 4, 9 / 4),
+}
 
 
 @functools.cache
@@ -31,7 +34,8 @@ def _transforms(frames: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndar
   their values, transposed (Toom and Cook).
   """
   number = frames + taps - 1
-  finite = np.array(_POINTS[: number - 1])[:, None]
+  positive = np.array(_POINTS[number])
+  finite = np.concatenate([[0], positive, -positive])[:, None]
 
   def values(size):  # Of a polynomial's powers; at infinity the last one counts alone.
     return np.vstack([finite ** np.arange(size), np.eye(size)[-1:]])
@@ -43,51 +47,51 @@ def _transforms(frames: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndar
   return evaluate / scale, values(taps) * scale, values(frames).T
 
 
-# Frames convolved at a time, at most: the longer, the more zeros.
+# Frames convolved at a time, at most: the more, the more zeros.
 _SPAN = 64
 
 
 def convolve_time(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """`[batch, time, in]` and `[taps, in, out]`, taps one of `TILES`, to `[batch, time, out]`."""
   (batch, time, width), taps = x.shape, len(kernel)
+  if time <= _SPAN:
+    return _convolve(x, kernel)
+  # In spans, with the frames beside them.
   spans, left = -(-time // _SPAN), (taps - 1) // 2
-  tiles = -(-time // (spans * TILES[taps]))
-  span = tiles * TILES[taps]
+  span = -(-time // spans)
   x = jnp.pad(x, ((0, 0), (left, spans * span - time + taps - 1 - left), (0, 0)))
   x = jnp.stack([x[:, i * span : (i + 1) * span + taps - 1] for i in range(spans)], axis=1)
-  y = _convolve(x.reshape(batch * spans, span + taps - 1, width), kernel)
+  y = _convolve(x.reshape(batch * spans, span + taps - 1, width), kernel)[:, left : left + span]
   return y.reshape(batch, spans * span, -1)[:, :time]
 
 
 @functools.cache
-def _matrices(tiles: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns those of `_transforms` for a number of tiles, float32.
+def _matrices(time: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Returns those of `_transforms` for all tiles of a sequence, float32.
 
-  evaluate [points, tiles, time + taps - 1], kernel [points, taps], back [time, points, tiles].
+  evaluate [points, tiles, time], kernel [points, taps], back [time, points, tiles].
   """
   frames = TILES[taps]
   of_tile, of_kernel, back_to_tile = _transforms(frames, taps)
-  points = len(of_tile)
+  points, tiles, left = len(of_tile), -(-time // frames), (taps - 1) // 2
   evaluate = np.zeros((points, tiles, tiles * frames + taps - 1), np.float32)
   back = np.zeros((tiles * frames, points, tiles), np.float32)
   for tile in range(tiles):
     start = tile * frames
     evaluate[:, tile, start : start + points] = of_tile
     back[start : start + frames, :, tile] = back_to_tile
-  return evaluate, of_kernel.astype(np.float32), back
+  return evaluate[:, :, left : left + time], of_kernel.astype(np.float32), back[:time]
 
 
 # By hand, since JAX's gradients of products are in other orders, which cost copies.
 @jax.custom_vjp
 def _convolve(x, kernel):
-  """[batch, time + taps - 1, in], [taps, in, out] -> [batch, time, out], time of whole tiles."""
+  """As `convolve_time`, of at most `_SPAN` frames."""
   return _convolve_forward(x, kernel)[0]
 
 
 def _convolve_forward(x, kernel):
-  taps = len(kernel)
-  tiles = (x.shape[1] - taps + 1) // TILES[taps]
-  evaluate, of_kernel, back = _matrices(tiles, taps)
+  evaluate, of_kernel, back = _matrices(x.shape[1], len(kernel))
   x = jnp.tensordot(evaluate, x.swapaxes(0, 1), 1)  # [points, tiles, batch, in]
   at_points = jnp.tensordot(of_kernel, kernel, 1)  # [points, in, out]
   products = jnp.einsum('ptbi,pio->ptbo', x, at_points)
@@ -96,7 +100,7 @@ def _convolve_forward(x, kernel):
 
 def _convolve_backward(saved, gradient):
   x, at_points, kernel = saved
-  evaluate, of_kernel, back = _matrices(x.shape[1], len(kernel))
+  evaluate, of_kernel, back = _matrices(gradient.shape[1], len(kernel))
   gradient = jnp.tensordot(back.transpose(1, 2, 0), gradient.swapaxes(0, 1), 1)
   to_x = jnp.einsum('ptbo,pio->ptbi', gradient, at_points)
   # Of two axes that are summed over, XLA would copy one side.
