@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 # Taps -> frames of a tile. More frames save more products and round more: these are off by less
-# than 2e-5 of the largest value.
+# than 1e-5 of the largest value.
 TILES = {2: 7, 3: 6, 4: 5, 5: 6, 6: 5, 7: 4}
 # Points -> where, beside 0 and infinity, and at the opposites. Spread like these, they round least.
 _POINTS = {

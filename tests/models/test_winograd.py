@@ -6,7 +6,7 @@ import pytest
 from musicjax.models import convolution, winograd
 from tests.models.torch_weights import relative_error
 
-# Of float32 at up to 10 points, which are off by up to 2e-5; a wrong weight is off by a tenth.
+# Of float32 at up to 10 points, which are off by up to 1e-5; a wrong weight is off by a tenth.
 TOLERANCE = 1e-4
 
 
