@@ -95,7 +95,7 @@ def _convolve_image_cpu_backward(padding, saved, gradient):
   mirrored = tuple((high, low) for low, high in padding)
   to_x = _convolve_nhwc(gradient, kernel[::-1, ::-1].swapaxes(2, 3), mirrored)
   # XLA would fuse what made the two images into their transposition, and compute it in that order,
-  # ten times slower. Nothing is fused across a condition, which it cannot know to be always true.
+  # five times slower. Nothing is fused across a condition, which it cannot know to be always true.
   lowest = jnp.finfo(kernel.dtype).min
   to_kernel = jax.lax.cond(
     kernel[0, 0, 0, 0] != lowest,
