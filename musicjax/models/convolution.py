@@ -80,8 +80,7 @@ def _convolve_nhwc(x, kernel, padding):
 
 # XLA's fast CPU convolution wants its operands as NHWC and HWIO. JAX's gradients are in other
 # orders, which XLA mends in a program's outermost computation alone: inside a scan, where
-# micro-batches run, they become naive loops. So that to the input is written in the order it wants,
-# and that to the kernel as products, which are two to five times faster still.
+# micro-batches run, they become naive loops. So both are written in the order it wants.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve_image_cpu(x, kernel, padding):
   return _convolve_nhwc(x, kernel, padding)
@@ -95,51 +94,21 @@ def _convolve_image_cpu_backward(padding, saved, gradient):
   x, kernel = saved
   mirrored = tuple((high, low) for low, high in padding)
   to_x = _convolve_nhwc(gradient, kernel[::-1, ::-1].swapaxes(2, 3), mirrored)
-  # A scan over examples that other devices hold would move them all.
-  to_kernel = _kernel_gradient if jax.device_count() == 1 else _kernel_gradient_of_many_devices
-  return to_x, to_kernel(x, gradient, kernel.shape[:2], padding)
+  # XLA would fuse what made the two images into their transposition, and compute it in that order,
+  # five times slower. Nothing is fused across a condition, which it cannot know to be always true.
+  lowest = jnp.finfo(kernel.dtype).min
+  to_kernel = jax.lax.cond(
+    kernel[0, 0, 0, 0] != lowest,
+    functools.partial(_kernel_gradient, padding=padding),
+    lambda *_: jnp.zeros_like(kernel),
+    x,
+    gradient,
+  )
+  return to_x, to_kernel
 
 
-def _kernel_gradient(x, gradient, size, padding):
-  """One product an example: of its pixels, with those beside them, and of its gradient.
-
-  Those of one example are held by the cache; those of a batch would be read from memory. Pixels are
-  laid side by side a row of the kernel wide, its rows where that makes fewer numbers: a third as
-  many, in most layers, as with all of them on one side.
-  """
-  (_, time, mel, width), features = x.shape, gradient.shape[-1]
-  height, columns = size
-  (top, bottom), sides = padding
-  rows_of_x = height * columns * width < columns * width + height * features
-  rows = (0, 0), ((top, bottom) if rows_of_x else (bottom, top)), (0, 0), (0, 0)
-  x = jnp.pad(x, ((0, 0), (0, 0), sides, (0, 0)))
-  x, gradient = (jnp.pad(x, rows), gradient) if rows_of_x else (x, jnp.pad(gradient, rows))
-
-  def shifts(x, number, axis):
-    size = x.shape[axis] - number + 1
-    return [jax.lax.slice_in_dim(x, start, start + size, axis=axis) for start in range(number)]
-
-  def add(total, example):
-    x, gradient = example
-    x = jnp.concatenate(shifts(x, columns, 1), axis=-1)
-    if rows_of_x:
-      x = jnp.concatenate(shifts(x, height, 0), axis=-1)
-    else:  # The lower a row of the kernel, the higher the gradient that it saw.
-      gradient = jnp.concatenate(shifts(gradient, height, 0)[::-1], axis=-1)
-    x, gradient = x.reshape(time * mel, -1), gradient.reshape(time * mel, -1)
-    return total + jnp.matmul(x.T, gradient, preferred_element_type=jnp.float32), None
-
-  x_width = columns * width * (height if rows_of_x else 1)
-  total = jnp.zeros((x_width, height * columns * width * features // x_width))
-  total, _ = jax.lax.scan(add, total, (x, gradient))
-  if not rows_of_x:
-    total = total.reshape(x_width, height, features).swapaxes(0, 1)
-  return total.reshape(height, columns, width, features).astype(x.dtype)
-
-
-def _kernel_gradient_of_many_devices(x, gradient, size, padding):
-  """As one convolution: examples take the place of channels."""
-  del size
+def _kernel_gradient(x, gradient, padding):
+  """A convolution of images: examples take the place of channels, these of examples."""
   to_kernel = _convolve_nhwc(x.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3), padding)
   return to_kernel.transpose(1, 2, 0, 3)
 

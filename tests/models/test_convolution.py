@@ -44,16 +44,6 @@ def test_convolution_and_its_gradients_equal_xlas_inside_a_scan(
   assert relative_error(total, sum(to_kernel for _, to_kernel in pulled)) <= TOLERANCE
 
 
-def test_many_devices_have_the_kernel_gradient_of_one():
-  rng = np.random.default_rng(0)
-  x = rng.normal(size=(4, 7, 5, 3)).astype(np.float32)
-  gradient = rng.normal(size=(4, 7, 5, 2)).astype(np.float32)
-  given = (3, 2), ((1, 1), (0, 1))
-  one = convolution._kernel_gradient(x, gradient, *given)
-  many = convolution._kernel_gradient_of_many_devices(x, gradient, *given)
-  assert relative_error(many, one) <= TOLERANCE
-
-
 def test_convolution_has_torchs_initial_spread():
   conv = convolution.Conv2D(50, 3)
   kernel = conv.init(jax.random.key(0), jnp.zeros((1, 4, 4, 20)))['params']['kernel']

@@ -58,9 +58,9 @@ def test_training_loss_gradients_and_statistics_equal_torch(published):
 
   step = jax.jit(jax.value_and_grad(loss_and_updates, has_aux=True))
   (loss, (logits, batch_stats)), gradients = step(variables['params'])
-  # BatchNorm takes the bias before it away.
+  # BatchNorm takes the bias before it away, but for rounding.
   vanishing = np.abs(gradients['head'].pop('bias')).max()
-  assert vanishing <= 1e-5 * np.abs(gradients['head']['kernel']).max()
+  assert vanishing <= 2e-5 * np.abs(gradients['head']['kernel']).max()
   errors = relative_errors(gradients, flax_variables(golden['grad'])['params'])
   errors |= relative_errors(batch_stats, flax_variables(golden['after'])['batch_stats'])
   errors['logits'] = relative_error(logits, golden['train']['logits'])
