@@ -44,7 +44,7 @@ def apply(
 
   Args:
     key: random key.
-    batch: the micro-batch as in `musicjax.audio.augment`; inputs `[batch, height, width, 3]`.
+    batch: the micro-batch as in `augment_frames.py`; inputs `[batch, height, width, 3]`.
     chosen: of each a number that makes its key, the function, and its fields.
   """
   pictures = batch['inputs']
