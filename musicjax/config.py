@@ -74,7 +74,7 @@ def base_config() -> ConfigDict:
     b2=0.999,  # second moment
     clip_norm=0.0,  # by global norm; 0: off
   )
-  config.augment = ConfigDict()  # functions of musicjax/audio/augment.py, and their fields
+  config.augment = ConfigDict()  # names of musicjax/audio/augment.py, and their fields
   config.ema_decay = 0.0  # of parameters and batch statistics, used to evaluate; 0: off
   config.plateau = dict(
     factor=1.0,  # learning rate factor when validation stops improving; 1: off

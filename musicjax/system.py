@@ -160,8 +160,8 @@ def compiler_options(cpu_level: int) -> dict[str, Any]:
   """Returns how XLA is to compile for this backend, on CPU at this optimisation level."""
   # On CPU level 3 makes no step faster than 2, and takes half as long again to compile; what runs
   # once gains from none. Vectors are half as wide by default, where a CPU has AVX-512. YNN,
-  # XLA's choice, takes 1.7 times as long as Eigen for convolutions. It keeps products, and sums,
-  # which take so long without it that a CNN's step does 1.6 times.
+  # XLA's choice, takes 1.7 times as long for convolutions as Eigen does. It keeps products, and
+  # sums: a CNN's step takes 1.6 times as long without its sums.
   library = 'LIBRARY_FUSION_TYPE_'
   return (
     {

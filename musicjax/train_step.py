@@ -127,7 +127,8 @@ def make_train_step(
       micro_step, (state.batch_stats, zeros), (jnp.arange(config.accumulate), batch)
     )
     total = jnp.where(total > 0, total, 1.0)  # Without any weight there is nothing to learn.
-    # Here, where they are nobody else's, its squares are summed as they are made.
+    # Of the sums, whose squares nothing else needs: they are added up without being written. Those
+    # of the means are the optimizer's, too.
     grad_norm = optax.global_norm(grads) / total
     grads, loss, penalties = jax.tree.map(lambda x: x / total, (grads, loss, penalties))
 

@@ -3,7 +3,7 @@
 A picture is RGB in 0..255, before the model normalises it, and stays in that range. Here it is
 `[3, height, width]`: with channels last, XLA on CPU vectorises nothing. Each distortion changes it
 with a probability of its own, independently of the others. They are applied in the order of this
-file: sampling first, which takes whole numbers, and noise last, which so keeps its sigma.
+file: sampling first, which rounds to whole numbers, and noise last, which so keeps its sigma.
 
 A distortion is a function of random numbers, `[4, batch]` uniform in 0..1, the pictures' height and
 width, and its fields. It returns a `Distortion`.
@@ -44,7 +44,7 @@ def apply(
 
   Args:
     key: random key.
-    batch: the micro-batch as in `musicjax.audio.augment`; inputs `[batch, height, width, 3]`.
+    batch: the micro-batch as in `augment_frames.py`; inputs `[batch, height, width, 3]`.
     chosen: of each a number that makes its key, the function, and its fields.
   """
   pictures = batch['inputs']
@@ -119,8 +119,8 @@ def rotate_zoom(
 def _sample(picture: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
   """Values at the places `y`, `x` [rows, columns], between pixels; edges reach outside.
 
-  Values are taken as whole numbers, as those of pictures are before anything else changes them. A
-  gather costs what it takes of single numbers, so each holds the four bytes that surround a place.
+  Values of 0..255 are rounded first: those of pictures are whole, but where two are mixed. A gather
+  costs what it takes of single numbers, so each holds the four bytes that surround a place.
   """
   channels, height, width = picture.shape
 

@@ -121,7 +121,10 @@ class BatchNorm(nn.Module):
 
 
 def _normalize(x, where, count, scale, bias, epsilon):
-  """`[..., width]` normalised; the mean and variance of the `count` rows where `where`."""
+  """`[..., width]` normalised, and the mean and variance of the rows where `where`.
+
+  `count` is how many these are, for the gradient.
+  """
   axes = tuple(range(x.ndim - 1))
   mean = x.mean(axes, where=where)
   var = jnp.square(x - mean).mean(axes, where=where)
@@ -188,8 +191,8 @@ def maximum(x: jax.Array, axis: int) -> jax.Array:
   """`x.max(axis)`, of which the first of equals gets the gradient, as in PyTorch.
 
   The gradient of `max` looks for what equals the maximum. Where XLA fuses the two with a norm
-  before them, they need not be equal to the last bit, and none is found. An index stays; only
-  gradients wait for it.
+  before them, they need not be equal to the last bit, and none is found. An index stays; it is
+  looked for only where there is a gradient.
   """
   return x.max(axis)
 

@@ -85,7 +85,7 @@ def _matrices(time: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 # By hand, since JAX's gradients of products are in other orders, which cost copies.
 @jax.custom_vjp
 def _convolve(x, kernel):
-  """As `convolve_time`, of at most `_SPAN` frames."""
+  """As `convolve_time`, of one span with what lies beside it."""
   return _convolve_forward(x, kernel)[0]
 
 

@@ -56,3 +56,23 @@ def test_masked_batch_norm_is_batch_norm_of_the_valid_frames():
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=TOLERANCE), masked_updates, updates
   )
+
+
+@pytest.mark.parametrize('lengths', [None, [5, 1, 3]])
+def test_gradients_of_batch_norm_on_cpu_are_those_jax_finds(lengths):
+  rng = np.random.default_rng(0)
+  x, weight = rng.normal(2, 3, size=(2, 3, 5, 4, 2)).astype(np.float32)
+  scale, bias = rng.normal(size=(2, 2)).astype(np.float32)
+  where, count = None, 3 * 5 * 4
+  if lengths:
+    where, count = (np.arange(5) < np.array(lengths)[:, None])[..., None, None], sum(lengths) * 4
+
+  def gradients(normalize):
+    def total(x, scale, bias):
+      return (weight * normalize(x, where, count, scale, bias, 1e-5)[0]).sum()
+
+    return jax.jit(jax.grad(total, argnums=(0, 1, 2)))(x, scale, bias)
+
+  found, expected = gradients(layers._normalize_cpu), gradients(layers._normalize)
+  for ours, jaxs in zip(found, expected, strict=True):
+    assert relative_error(ours, jaxs) <= TOLERANCE

@@ -86,7 +86,8 @@ def test_a_missing_column_is_one_line(column, tmp_path):
   rows = [row()]
   del rows[0][column]
   path = write_csv(tmp_path / 'tracks.csv', rows)
-  with pytest.raises(DataError, match=rf"expected columns .*, found \['{column}'\] missing in \["):
+  told = rf"tracks.csv: expected columns .*, found \['{column}'\] missing in \["
+  with pytest.raises(DataError, match=told):
     catalog.read(path)
 
 

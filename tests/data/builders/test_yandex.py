@@ -551,7 +551,7 @@ MESSAGES = {
   'underscore': ('track,tags\n0,1_0\n', "joined by commas, found '1_0'"),
   'gap': ('track,tags\n0,"1,,2"\n', "joined by commas, found '1,,2'"),
   'no tags': ('track,tags\n0,\n1,""\n', 'expected at least one tag, found none'),
-  'two columns of tags': ('track,tags,tags\n0,1,2\n', 'expected columns'),
+  'two columns of tags': ('track,tags,tags\n0,1,2\n', "found ['tags'] twice in ['track', "),
   'open quote': ('track,tags\n0,"1\n1,2\n', 'unexpected end of data'),
   'long name': (f'track,tags\n{"x" * 252},1\n', 'a name of up to 251 bytes'),
 }
