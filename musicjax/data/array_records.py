@@ -244,9 +244,8 @@ class FoldsBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
     of_records = np.repeat(list(folds), [info.num_examples for info in infos])
     index = _build_index([s.path for s in shards], of_records, source)
     _write_index(index, folder / 'index.npz')
-    rows = sorted(map(tuple, [*skipped, *source.left_out]))  # The former are lists, from JSON.
     with (folder / 'skipped.csv').open('w', newline='', encoding='utf-8') as file:
-      csv.writer(file).writerows([('id', 'reason'), *rows])
+      csv.writer(file).writerows([('id', 'reason'), *sorted([*skipped, *source.left_out])])
     (folder / 'sizes.json').write_text(json.dumps(sizes(folder, [s.path for s in shards])))
 
   def _template(self, fold: int, folder: Path) -> tfds.core.ShardedFileTemplate:

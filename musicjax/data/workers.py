@@ -381,7 +381,8 @@ def written(path: Path, decode_seconds: float) -> Written | None:
   """
   if not path.exists():
     return None
-  result = Written(**json.loads(_beside(path).read_text()))
+  told = json.loads(_beside(path).read_text())
+  result = Written(**told | {'skipped': [tuple(row) for row in told['skipped']]})
   return None if 0 < result.time_limit < decode_seconds else result
 
 
