@@ -2,6 +2,8 @@
 
 from setuptools import find_packages, setup
 
+TEST = ['hypothesis', 'optuna>=4', 'pytest>=8', 'pytest-timeout>=2.3']
+
 setup(
   name='musicjax',
   version='0.1.0',
@@ -37,8 +39,8 @@ setup(
     'tqdm',
   ],
   extras_require={
-    'test': ['hypothesis', 'optuna>=4', 'pytest>=8'],
-    'dev': ['hypothesis', 'optuna>=4', 'pre-commit', 'pytest>=8', 'ruff>=0.9'],
+    'test': TEST,
+    'dev': [*TEST, 'pre-commit', 'ruff>=0.9'],
     'beam': ['apache-beam', 'mlcroissant'],  # TFDS's command line imports the second, unasked.
     'tune': ['optuna>=4'],
     'cuda': ['jax[cuda13]'],

@@ -2,7 +2,7 @@
 
 python -m tests.endless_evaluation FLAGS
 
-A signal that comes in one comes in the middle of it, whenever that is.
+A signal that comes in one comes in the middle of it, whenever that is. Each is announced in a line.
 """
 
 from musicjax import command_line, main
@@ -12,6 +12,7 @@ from musicjax.data.plans import eval_plan
 
 def endless_plan(index, rows, config):
   plan, steps = eval_plan(index, rows, config)
+  print('evaluating without end', flush=True)
   return lambda step: plan(step % steps), 10**9
 
 

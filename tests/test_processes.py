@@ -57,12 +57,9 @@ def sigterm_in_an_evaluation(workdir, config):
       )
       for i in range(2)
     ]
-    for line in processes[0].stdout:
-      step = re.match(r'step (\d+)/200  loss', line)
-      if step and int(step[1]) % FIELDS['eval_every_steps'] == 0:
-        break
-    processes[1].send_signal(signal.SIGTERM)
     try:
+      read_until(processes[0], 'evaluating without end')
+      processes[1].send_signal(signal.SIGTERM)
       told, _ = processes[0].communicate(timeout=120)
       assert [process.wait(120) for process in processes] == [0, 0]
     finally:
@@ -82,7 +79,7 @@ def read_until(process, beginning):
   for line in process.stdout:
     if line.startswith(beginning):
       return
-  raise AssertionError(process.stderr.read())
+  raise AssertionError(process.communicate()[1])
 
 
 @pytest.fixture(scope='module')
