@@ -1,4 +1,4 @@
-"""Sets up JAX, and TensorFlow beside it; before either is imported."""
+"""Sets up JAX, and how TensorFlow will be beside it, before either is imported."""
 
 import contextlib
 import ctypes
@@ -36,9 +36,7 @@ def set_up(compilation_cache: str = COMPILATION_CACHE, distributed: bool = False
   # TensorFlow then leaves Keras alone, which nothing here uses and which takes a second to import.
   os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
   import jax
-  import tensorflow as tf
 
-  tf.config.set_visible_devices([], 'GPU')  # The accelerator is JAX's.
   if distributed:
     _join()
   if compilation_cache:

@@ -56,12 +56,12 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
   state = Checkpoints(workdir / 'checkpoints', read_only=True).restore(
     which, jax.eval_shape(parts.init), sharding.replicated(mesh)
   )
-  result = {'step': int(state.step)}
+  variables, result = parts.fold(state.eval_variables), {'step': int(state.step)}
   rows = plans.split_rows(prepared.index, config)
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
   read = device_batches.make_read(prepared, config, mesh)
   for split in ('validation', 'test'):
-    scores = evaluate(parts.eval_step, state.eval_variables, prepared, rows[split], config, read)
+    scores = evaluate(parts.eval_step, variables, prepared, rows[split], config, read)
     result[split] = scores.metrics(parts.task)
   return result
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import ml_collections
 import numpy as np
-import tensorflow as tf
 from clu import parameter_overview
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
@@ -24,6 +23,7 @@ from tensorboard.plugins.pr_curve import summary as pr_curve_summary
 from musicjax import metrics, regression
 from musicjax.errors import StorageError
 from musicjax.fields import flatten
+from musicjax.host_tensorflow import tf
 from musicjax.sharding import is_main_process
 
 # The PR Curves tab draws a chart a class, all of them at once: more are neither read nor loaded.

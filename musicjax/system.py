@@ -29,6 +29,7 @@ class System(NamedTuple):
     prepare: jitted: (step, number, micro-batch) -> its features, and these augmented.
     init: () -> the train state before the first update.
     update: jitted, donates its state: (state, batch) -> (state, metrics).
+    fold: variables -> variables, with what would be computed of them alone for every batch.
     eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
     look: jitted, replicated results: (variables, batch) -> {scores, intermediates}.
   """
@@ -37,6 +38,7 @@ class System(NamedTuple):
   prepare: Callable[..., tuple[train_step.Batch, train_step.Batch]]
   init: Callable[[], TrainState]
   update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+  fold: Callable[[dict[str, Any]], dict[str, Any]]
   eval_step: Callable[..., dict[str, jax.Array]]
   look: Callable[..., dict[str, Any]]
 
@@ -123,13 +125,16 @@ def create(
   replicated = sharding.replicated(mesh)
   jit = functools.partial(jax.jit, compiler_options=compiler_options(2))
 
-  def init() -> TrainState:
+  def blank() -> tuple[jax.Array, jax.Array]:
     time, *rest = dataset['input_shape']
     time = time or 8  # Parameters do not depend on it where it varies.
     seen = features({'inputs': jnp.zeros((1, time, *rest)), 'lengths': jnp.array([time])})
-    inputs = seen['inputs']
+    return seen['inputs'], seen['lengths']
+
+  def init() -> TrainState:
+    inputs, lengths = blank()
     try:
-      variables = model.init(jax.random.key(config.seed), inputs, seen['lengths'], train=False)
+      variables = model.init(jax.random.key(config.seed), inputs, lengths, train=False)
     except ConfigError:  # It names the field itself.
       raise
     except (TypeError, ValueError) as error:
@@ -138,6 +143,10 @@ def create(
         f'end, found {config.model.name}: {str(error).splitlines()[0]:.200}'
       ) from error
     return train_state.create(variables, tx, config)
+
+  @functools.partial(jit, out_shardings=replicated)
+  def folded(variables: dict[str, Any]) -> dict[str, Any]:
+    return model.apply(variables, *blank(), train=False, mutable=['folded'])[1]
 
   return System(
     task=task,
@@ -148,6 +157,7 @@ def create(
       donate_argnums=0,
       out_shardings=replicated,
     ),
+    fold=lambda variables: variables | folded(variables),
     eval_step=jit(
       train_step.make_eval_step(model, loss_fn, features, task.activation),
       out_shardings=replicated,

@@ -7,7 +7,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -15,12 +15,10 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from musicjax import (
+  backends,
   evaluate,
-  first_look,
-  picture_look,
   processes,
   sharding,
-  summaries,
   system,
   targets,
   tasks,
@@ -31,10 +29,13 @@ from musicjax import workdir as workdir_lib
 from musicjax.audio import front_ends
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
-from musicjax.data import array_records, device_batches, input_pipeline, plans
+from musicjax.data import array_records, device_batches, plans, statistics
 from musicjax.data.prepared import Prepared
 from musicjax.errors import ConfigError, DataError
 from musicjax.train_step import Batch
+
+if TYPE_CHECKING:
+  from musicjax import summaries
 
 _AHEAD = 8  # Steps the host may run ahead of the losses it has looked at.
 
@@ -101,11 +102,14 @@ def _train_and_evaluate(
     )
   # Left to the interpreter's end, a reader in the middle of a batch would never end.
   batches = until_the_end.enter_context(
-    contextlib.closing(_one_ahead(read(plan, range(first_step, steps))))
+    contextlib.closing(_one_ahead(read(plan, range(first_step + 1, steps))))
   )
   abstract_batch = first_step < steps and device_batches.abstract(prepared, plan(first_step), mesh)
   with _compiling(parts.update, abstract_state, abstract_batch, mesh):  # Beside what follows.
-    first_batch = next(batches, None)  # None: all steps are done.
+    with backends.importing():  # TensorFlow, for a second.
+      from musicjax import first_look, picture_look, summaries
+    # Alone: those after it would take the compiler's time and memory. None if all steps are done.
+    first_batch = list(read(plan, range(first_step, min(first_step + 1, steps))))
     if first_step:
       state = saved.restore('latest', abstract_state, sharding.replicated(mesh))
       metadata = _check_topology(saved.metadata('latest'))
@@ -128,7 +132,7 @@ def _train_and_evaluate(
     write_each = functools.partial(summaries.write_target_metrics, mean=dataset['targets']['mean'])
 
   # The loop: evaluate where that is due, take in what the evaluation says, save; then update.
-  batches = itertools.chain([first_batch], batches)
+  batches = itertools.chain(first_batch, batches)
   clock = Clock(first_step, steps, config.batch_size, metadata['seconds'])
   trace = contextlib.ExitStack()
   unchecked = collections.deque()
@@ -164,7 +168,9 @@ def _train_and_evaluate(
     # A restored step is due, too, where it was saved in the middle of its evaluation.
     if is_evaluated(step) and int(state.progress.evaluated_step) < step:
       with clock.paused():
-        validation = score(state.eval_variables, rows=rows['validation'], stop=preempted)
+        validation = score(
+          parts.fold(state.eval_variables), rows=rows['validation'], stop=preempted
+        )
         if validation is None:
           save_and_exit()
         values = validation.metrics(parts.task)
@@ -223,9 +229,9 @@ def _train_and_evaluate(
   saved.wait()
   processes.on_sigterm_exit()
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
+  variables = parts.fold(chosen.eval_variables)
   scores = {
-    split: score(chosen.eval_variables, rows=rows[split], stop=preempted)
-    for split in ('validation', 'test')
+    split: score(variables, rows=rows[split], stop=preempted) for split in ('validation', 'test')
   }
   if None in scores.values():  # Of several processes; a single one ends at once.
     say(processes.NOTHING_TO_SAVE)
@@ -245,7 +251,7 @@ def _train_and_evaluate(
 
 def _report(
   workdir: Path,
-  writer: summaries.Writer,
+  writer: 'summaries.Writer',
   task: tasks.Task,
   dataset: dict[str, Any],
   scores: dict[str, evaluate.Scores],
@@ -266,7 +272,7 @@ def _report(
   Returns:
     What `metrics.json` holds.
   """
-  from musicjax import reports  # With matplotlib, which no start should wait for.
+  from musicjax import reports, summaries  # With matplotlib, which no start should wait for.
 
   validation, test, label_names = scores['validation'], scores['test'], dataset['label_names']
   by_split = {split: s.metrics(task) for split, s in scores.items()}
@@ -313,7 +319,7 @@ def _describe_training(prepared: Prepared, rows: np.ndarray, config: ConfigDict)
   """Returns what is known of the training fold alone: of inputs, and of classes or targets."""
   labels = prepared.index.labels[rows]
   front_end = front_ends.create_for_records(config)
-  known = {'statistics': input_pipeline.input_statistics(prepared, rows, config, front_end)}
+  known = {'statistics': statistics.input_statistics(prepared, rows, config, front_end)}
   if labels.dtype == bool:
     return known | {'support': labels.sum(axis=0).tolist()}
   ranges = prepared.parameters.get('ranges', {})
@@ -333,14 +339,19 @@ def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
 def _compiling(
   update: Callable[..., Any], abstract_state: Any, batch: Any, mesh: Mesh
 ) -> Iterator[None]:
-  """Compiles the update for a batch in a thread, and waits for it at the end of the block."""
+  """Compiles the update for a batch in a thread, and waits for it at the end of the block.
+
+  It is traced before: that is Python, as most of the block is, and one of them would wait for the
+  other, where XLA compiles on all cores.
+  """
   replicated = sharding.replicated(mesh)
   state = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated), abstract_state
   )
+  lowered = batch and update.lower(state, batch)
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
     # A call of the jitted update later finds the program that this has compiled.
-    compiled = pool.submit(lambda: batch and update.lower(state, batch).compile())
+    compiled = pool.submit(lambda: lowered and lowered.compile())
     yield
     compiled.result()
 

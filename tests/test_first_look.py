@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from configs import spectrogram_cnn
 from musicjax import first_look, sharding, system, thresholds, train
 from musicjax.audio.features import LogMel
-from musicjax.data import array_records, input_pipeline, plans
+from musicjax.data import array_records, input_pipeline, plans, statistics
 from tests.conftest import write_audio_folder
 
 
@@ -40,7 +40,7 @@ def parts(config):
   dataset = {
     'label_names': prepared.label_names,
     'input_shape': prepared.input_shape,
-    'statistics': input_pipeline.input_statistics(prepared, rows, config),
+    'statistics': statistics.input_statistics(prepared, rows, config),
     'support': [1] * len(prepared.label_names),
   }
   made = system.create(config, dataset, sharding.make_mesh())

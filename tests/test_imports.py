@@ -3,6 +3,9 @@
 import subprocess
 import sys
 
+from musicjax.data import array_records
+from tests.conftest import make_config
+
 COMPUTES = (
   'train_step',
   'train_state',
@@ -29,3 +32,19 @@ def test_what_computes_imports_neither_tensorflow_nor_clu_nor_orbax():
   found = imported_by(imports + 'assert len(musicjax.models.names()) >= 2')  # Imports them all.
   assert 'jax' in found
   assert not HEAVY & found
+
+
+def test_a_prepared_dataset_is_opened_and_a_training_imported_without_tensorflow(
+  yandex_folder, prepared_dir
+):
+  config = make_config(yandex_folder, prepared_dir)
+  array_records.prepare(config)
+  found = imported_by(
+    'from configs import yandex\n'
+    'from musicjax import evaluate, predict, processes, train\n'
+    "config = yandex.get_config('test')\n"
+    f'config.data_dir, config.prepared_dir = {config.data_dir!r}, {config.prepared_dir!r}\n'
+    'train.array_records.prepare(config)'
+  )
+  assert 'orbax' in found
+  assert not {'tensorflow', 'tensorflow_datasets', 'clu', 'sklearn', 'librosa', 'pandas'} & found

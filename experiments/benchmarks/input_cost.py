@@ -29,7 +29,7 @@ def main(argv):
   del argv
   backends.set_up()
   from musicjax import sharding, system
-  from musicjax.data import array_records, input_pipeline, plans
+  from musicjax.data import array_records, input_pipeline, plans, statistics
 
   config, steps = FLAGS.config, FLAGS.steps
   described = machine.describe()
@@ -40,7 +40,7 @@ def main(argv):
   dataset = {
     'label_names': prepared.label_names,
     'input_shape': prepared.input_shape,
-    'statistics': input_pipeline.input_statistics(prepared, rows, config),
+    'statistics': statistics.input_statistics(prepared, rows, config),
     'support': prepared.index.labels[rows].sum(axis=0),
   }
   parts = system.create(config, dataset, mesh, steps=10_000)

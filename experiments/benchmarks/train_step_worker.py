@@ -67,8 +67,11 @@ def with_jax(network, batch, folder):
       state, metrics = parts.update(state, for_training)
       return float(metrics['loss'])
 
+    # As an evaluation of many batches does once. The state's own arrays end with the next step.
+    initial = {'params': state.params, 'batch_stats': state.batch_stats}
+    variables = parts.fold(jax.tree.map(jax.numpy.copy, initial))
+
     def infer():
-      variables = {'params': state.params, 'batch_stats': state.batch_stats}
       jax.block_until_ready(parts.eval_step(variables, for_evaluation))
 
     return step, infer

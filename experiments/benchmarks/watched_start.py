@@ -50,10 +50,10 @@ def watched_create(create):
   return run
 
 
-def watched_writer(create_writer):
+def after_init(function):
   def run(*args):
     tell('init')  # `parts.init` stays jitted for `eval_shape`; its step number was waited for.
-    return create_writer(*args)
+    return function(*args)
 
   return run
 
@@ -67,5 +67,5 @@ if __name__ == '__main__':
   train.array_records.prepare = told(train.array_records.prepare, 'prepare')
   train.workdir_lib.claim = told(train.workdir_lib.claim, 'claim')
   train.system.create = watched_create(train.system.create)
-  train.summaries.create_writer = watched_writer(train.summaries.create_writer)
+  train.workdir_lib.cut_evaluations = after_init(train.workdir_lib.cut_evaluations)
   command_line.run(main.main)

@@ -7,7 +7,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from musicjax import sharding
-from musicjax.data import input_pipeline, resident
+from musicjax.data import resident
 from musicjax.data.plans import Plan, StepPlan
 from musicjax.data.prepared import Prepared
 from musicjax.train_step import Batch
@@ -32,6 +32,8 @@ def make_read(prepared: Prepared, config, mesh: Mesh) -> Read:
     if kept:
       yield from resident.batches(kept, plan, steps, mesh)
       return
+    from musicjax.data import input_pipeline  # With TensorFlow.
+
     *_, size = shape = plan(steps[0]).rows.shape
     local, axis = sharding.local_rows(mesh, size, 'batch size'), len(shape) - 1
     for batch in input_pipeline.tf_batches(prepared, plan, steps, local):

@@ -1,8 +1,9 @@
 """What a stored example holds: its TFDS features, and parsing of whole batches."""
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
+
+from musicjax.host_tensorflow import tf
 
 
 def features(

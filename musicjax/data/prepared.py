@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import json
+import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,12 +86,11 @@ def sizes(folder: Path, shards: Sequence[Path]) -> dict[str, int]:
   return {path.name: path.stat().st_size for path in paths}
 
 
-def open_folder(folder: Path, shards: Sequence[Path], fingerprint: str, source: Source) -> Prepared:
-  """Opens what is prepared.
+def open_folder(folder: Path, fingerprint: str, source: Source) -> Prepared:
+  """Opens what is prepared, without TFDS and TensorFlow: importing them takes a second.
 
   Args:
     folder: of the TFDS dataset.
-    shards: of all splits, in order.
     fingerprint: name of the dataset.
     source: that it was made from.
 
@@ -97,7 +98,7 @@ def open_folder(folder: Path, shards: Sequence[Path], fingerprint: str, source: 
     DataError: a file is not as it was written.
   """
   try:
-    index, skipped, records = _read(folder, shards)
+    index, skipped, records = _read(folder)
   except PermissionError:
     raise
   except Exception as error:  # Of zip, numpy, csv, JSON, ArrayRecord and the system.
@@ -116,13 +117,15 @@ def open_folder(folder: Path, shards: Sequence[Path], fingerprint: str, source: 
   )
 
 
-def _read(folder: Path, shards: Sequence[Path]) -> tuple[Any, ...]:
+def _read(folder: Path) -> tuple[Any, ...]:
   """Returns index, what was left out, and records; raises anything where they are damaged."""
+  shards = sorted(folder.glob('*.array_record-*-of-*'), key=_fold_and_number)
   if (folder / 'sizes.json').exists():  # Not in datasets of earlier versions.
     expected = json.loads((folder / 'sizes.json').read_text())
-    for name, size in sizes(folder, shards).items():
-      if size != expected[name]:
-        raise ValueError(f'{name}: expected {expected[name]} bytes, found {size}')
+    found = sizes(folder, shards)
+    for name, size in expected.items():
+      if found.get(name) != size:
+        raise ValueError(f'{name}: expected {size} bytes, found {found.get(name, "no file")}')
   index = Index(**np.load(folder / 'index.npz', allow_pickle=False))
   with (folder / 'skipped.csv').open(newline='', encoding='utf-8') as file:
     _, *skipped = ((identity, reason) for identity, reason in csv.reader(file))
@@ -130,3 +133,17 @@ def _read(folder: Path, shards: Sequence[Path]) -> tuple[Any, ...]:
   if not np.array_equal(np.sort(index.positions), np.arange(len(records))):
     raise ValueError(f'expected {len(index.positions)} records, found {len(records)}')
   return index, tuple(skipped), records
+
+
+def _fold_and_number(shard: Path) -> tuple[float, int]:
+  """Orders shards as they were written: fold after fold, the data's own test set last."""
+  split, number = re.fullmatch(r'.*-(\w+)\.array_record-(\d+)-of-\d+', shard.name).groups()
+  return math.inf if split == 'test' else int(split.removeprefix('fold_')), int(number)
+
+
+def check_skipped(skipped: Sequence[tuple[str, str]], total: int, max_skipped: float) -> None:
+  if len(skipped) > max_skipped * total:
+    raise DataError(
+      f'{len(skipped)} of {total} examples cannot be read, more than max_skipped={max_skipped:g} '
+      f'allows; the first: {skipped[0][1]}'
+    )

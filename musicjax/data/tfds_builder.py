@@ -16,10 +16,10 @@ import tensorflow_datasets as tfds
 
 from musicjax import command_line
 from musicjax import config as config_lib
-from musicjax.data import array_records, builders
+from musicjax.data import array_records, builders, folds_builder
 
 
-class Musicjax(array_records.FoldsBuilder):
+class Musicjax(folds_builder.FoldsBuilder):
   """The dataset of a config, under the name that it has for every run of it."""
 
   # Without one, TFDS takes no --config.
@@ -37,7 +37,8 @@ class Musicjax(array_records.FoldsBuilder):
       config.prepared_dir = config.prepared_dir or str(data_dir or '')
       config_lib.check(config)
       source = builders.module(config.dataset.name).load(config)
-    super().__init__(source, config, array_records.dataset_name(source, config))
+    name = array_records.dataset_name(source, config)
+    super().__init__(source, config, name, array_records.root_of(config))
 
   def download_and_prepare(
     self,

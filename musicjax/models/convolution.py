@@ -14,20 +14,21 @@ from musicjax.models import winograd
 from musicjax.models.layers import uniform_bias, uniform_kernel
 
 
-def convolve_time(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def convolve_time(x: jax.Array, kernel: jax.Array, folded: jax.Array | None = None) -> jax.Array:
   """'Same' convolution over time; the one place where a backend's fastest form is chosen.
 
   Args:
     x: `[batch, time, in]`.
     kernel: `[taps, in, out]`, of the same dtype.
+    folded: of the collection of that name: what was computed of the kernel, which is not learnt.
 
   Returns:
     `[batch, time, out]`.
   """
+  if _is_minimal(kernel):
+    return winograd.convolve_time(x, kernel, folded)
   if jax.default_backend() == 'cpu':
     time, taps = x.shape[1], kernel.shape[0]
-    if x.dtype == jnp.float32 and taps in winograd.TILES:
-      return winograd.convolve_time(x, kernel)
     # Inside a scan, which micro-batches run in, XLA's CPU convolution is a naive loop: 100 times
     # slower. A sum of shifted products is not.
     left = (taps - 1) // 2
@@ -38,8 +39,17 @@ def convolve_time(x: jax.Array, kernel: jax.Array) -> jax.Array:
   )
 
 
+def _is_minimal(kernel: jax.Array) -> bool:
+  is_float32 = kernel.dtype == jnp.float32
+  return jax.default_backend() == 'cpu' and is_float32 and len(kernel) in winograd.TILES
+
+
 class Conv1D(nn.Module):
-  """PyTorch's `nn.Conv1d` with 'same' padding: `[batch, time, in]` to `[batch, time, features]`."""
+  """PyTorch's `nn.Conv1d` with 'same' padding: `[batch, time, in]` to `[batch, time, features]`.
+
+  Where the collection `folded` is mutable, as `System.fold` has it, what is computed of the kernel
+  alone goes there, and later calls that are given it do not compute it again.
+  """
 
   features: int
   taps: int
@@ -51,7 +61,10 @@ class Conv1D(nn.Module):
     kernel = self.param('kernel', uniform_kernel, (self.taps, x.shape[-1], self.features))
     bias = self.param('bias', uniform_bias(fan_in), (self.features,))
     x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-    return convolve_time(x, kernel) + bias
+    is_kept = self.is_mutable_collection('folded') and not self.is_initializing()
+    if is_kept and _is_minimal(kernel):
+      self.put_variable('folded', 'kernel', winograd.evaluate_kernel(kernel))
+    return convolve_time(x, kernel, self.get_variable('folded', 'kernel')) + bias
 
 
 def convolve_image(x: jax.Array, kernel: jax.Array) -> jax.Array:

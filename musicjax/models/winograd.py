@@ -50,28 +50,37 @@ def _transforms(frames: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 _SPAN = 64
 
 
-def convolve_time(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """`[batch, time, in]` and `[taps, in, out]`, taps one of `TILES`, to `[batch, time, out]`."""
+def convolve_time(x: jax.Array, kernel: jax.Array, at_points: jax.Array | None = None) -> jax.Array:
+  """`[batch, time, in]` and `[taps, in, out]`, taps one of `TILES`, to `[batch, time, out]`.
+
+  Where the kernel is not learnt, `evaluate_kernel` of it saves computing that again.
+  """
   (batch, time, width), taps = x.shape, len(kernel)
   if time <= _SPAN:
-    return _convolve(x, kernel)
+    return _convolve(x, kernel, at_points)
   # In spans, with the frames beside them.
   spans, left = -(-time // _SPAN), (taps - 1) // 2
   span = -(-time // spans)
   x = jnp.pad(x, ((0, 0), (left, spans * span - time + taps - 1 - left), (0, 0)))
   x = jnp.stack([x[:, i * span : (i + 1) * span + taps - 1] for i in range(spans)], axis=1)
-  y = _convolve(x.reshape(batch * spans, span + taps - 1, width), kernel)[:, left : left + span]
-  return y.reshape(batch, spans * span, -1)[:, :time]
+  y = _convolve(x.reshape(batch * spans, span + taps - 1, width), kernel, at_points)
+  return y[:, left : left + span].reshape(batch, spans * span, -1)[:, :time]
+
+
+def evaluate_kernel(kernel: jax.Array) -> jax.Array:
+  """`[taps, in, out]` to its values, `[points, in, out]`."""
+  return jnp.tensordot(_of_kernel(len(kernel)), kernel, 1)
+
+
+def _of_kernel(taps: int) -> np.ndarray:
+  return _transforms(TILES[taps], taps)[1].astype(np.float32)
 
 
 @functools.cache
-def _matrices(time: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns those of `_transforms` for all tiles of a sequence, float32.
-
-  evaluate [points, tiles, time], kernel [points, taps], back [time, points, tiles].
-  """
+def _matrices(time: int, taps: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns (evaluate [points, tiles, time], back [time, points, tiles]) of a sequence, float32."""
   frames = TILES[taps]
-  of_tile, of_kernel, back_to_tile = _transforms(frames, taps)
+  of_tile, _, back_to_tile = _transforms(frames, taps)
   points, tiles, left = len(of_tile), -(-time // frames), (taps - 1) // 2
   evaluate = np.zeros((points, tiles, tiles * frames + taps - 1), np.float32)
   back = np.zeros((tiles * frames, points, tiles), np.float32)
@@ -79,34 +88,34 @@ def _matrices(time: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     start = tile * frames
     evaluate[:, tile, start : start + points] = of_tile
     back[start : start + frames, :, tile] = back_to_tile
-  return evaluate[:, :, left : left + time], of_kernel.astype(np.float32), back[:time]
+  return evaluate[:, :, left : left + time], back[:time]
 
 
 # By hand, since JAX's gradients of products are in other orders, which cost copies.
 @jax.custom_vjp
-def _convolve(x, kernel):
+def _convolve(x, kernel, at_points):
   """As `convolve_time`, of one span with what lies beside it."""
-  return _convolve_forward(x, kernel)[0]
+  return _convolve_forward(x, kernel, at_points)[0]
 
 
-def _convolve_forward(x, kernel):
-  evaluate, of_kernel, back = _matrices(x.shape[1], len(kernel))
+def _convolve_forward(x, kernel, at_points):
+  evaluate, back = _matrices(x.shape[1], len(kernel))
+  at_points = evaluate_kernel(kernel) if at_points is None else at_points
   x = jnp.tensordot(evaluate, x.swapaxes(0, 1), 1)  # [points, tiles, batch, in]
-  at_points = jnp.tensordot(of_kernel, kernel, 1)  # [points, in, out]
   products = jnp.einsum('ptbi,pio->ptbo', x, at_points)
   return jnp.tensordot(back, products, 2).swapaxes(0, 1), (x, at_points, kernel)
 
 
 def _convolve_backward(saved, gradient):
   x, at_points, kernel = saved
-  evaluate, of_kernel, back = _matrices(gradient.shape[1], len(kernel))
+  evaluate, back = _matrices(gradient.shape[1], len(kernel))
   gradient = jnp.tensordot(back.transpose(1, 2, 0), gradient.swapaxes(0, 1), 1)
   to_x = jnp.einsum('ptbo,pio->ptbi', gradient, at_points)
   # Of two axes that are summed over, XLA would copy one side.
   x, gradient = (y.reshape(len(y), -1, y.shape[-1]) for y in (x, gradient))
   to_kernel = x.swapaxes(1, 2) @ gradient
   to_x = jnp.tensordot(evaluate.transpose(2, 0, 1), to_x, 2).swapaxes(0, 1)
-  return to_x, jnp.tensordot(of_kernel.T, to_kernel, 1)
+  return to_x, jnp.tensordot(_of_kernel(len(kernel)).T, to_kernel, 1), None
 
 
 _convolve.defvjp(_convolve_forward, _convolve_backward)

@@ -95,7 +95,7 @@ def load(config) -> Source:
 
 def prepare(folder: Path, prepared: Path, rows_a_shard: int = 2, **fields):
   from configs import yandex
-  from musicjax.data import array_records
+  from musicjax.data import array_records, folds_builder
 
   config = yandex.get_config('test')
   config.data_dir, config.prepared_dir = str(folder), str(prepared)
@@ -104,8 +104,8 @@ def prepare(folder: Path, prepared: Path, rows_a_shard: int = 2, **fields):
   config.update_from_flattened_dict(fields)
   with (
     mock.patch.object(array_records.builders, 'module', return_value=sys.modules[__name__]),
-    mock.patch.object(array_records, '_MIN_ROWS', rows_a_shard),
-    mock.patch.object(array_records, '_SHARDS', 10**6),
+    mock.patch.object(folds_builder, '_MIN_ROWS', rows_a_shard),
+    mock.patch.object(folds_builder, '_SHARDS', 10**6),
   ):
     return array_records.prepare(config)
 
@@ -114,10 +114,10 @@ def main(folder: str, prepared: str, *fields: str) -> None:
   fields = dict(field.split('=') for field in fields)
   die = fields.pop('die', None)
   if die:
-    from musicjax.data import array_records
+    from musicjax.data import folds_builder
 
     mock.patch.object(
-      array_records, die, side_effect=lambda *_: os.killpg(os.getpgrp(), signal.SIGKILL)
+      folds_builder, die, side_effect=lambda *_: os.killpg(os.getpgrp(), signal.SIGKILL)
     ).start()
   print('opened', len(prepare(Path(folder), Path(prepared), **fields).index.ids), flush=True)
 

@@ -2,13 +2,16 @@ import dataclasses
 import itertools
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
+from array_record.python import array_record_data_source
+from tensorflow_datasets.core import constants
 
-from musicjax.data import array_records
+from musicjax.data import array_records, folds_builder
 from musicjax.data.builders import yandex
 from musicjax.errors import DataError
 from tests.conftest import make_config, write_yandex_folder
@@ -46,6 +49,30 @@ def test_tfds_opens_the_prepared_dataset_with_a_split_a_fold(folder, tmp_path):
   source = builder.as_data_source(split='fold_0+fold_2')
   expected = prepared.index.ids[np.isin(prepared.index.folds, [0, 2])]
   assert sorted(example['id'].decode() for example in source) == list(expected)
+
+
+def test_shards_are_opened_in_the_order_of_their_splits_without_asking_tfds(folder, tmp_path):
+  prepared = prepare(folder, tmp_path, num_folds=12, split_seed=1)
+  splits = tfds.builder_from_directory(prepared.directory).info.splits
+  in_order = [str(path) for fold in range(12) for path in splits[f'fold_{fold}'].filepaths]
+  assert len(prepared.records) == len(prepared.index.ids)
+  for position, record in enumerate(array_record_data_source.ArrayRecordDataSource(in_order)):
+    assert prepared.records[position] == record
+
+
+@pytest.mark.parametrize('given', ['prepared_dir', 'TFDS_DATA_DIR', 'nothing'])
+def test_a_dataset_is_looked_for_where_tfds_keeps_it(given, folder, tmp_path, monkeypatch):
+  root = tmp_path / given
+  config = make_config(folder, root if given == 'prepared_dir' else '')
+  monkeypatch.delenv('TFDS_DATA_DIR', raising=False)
+  if given == 'TFDS_DATA_DIR':
+    monkeypatch.setenv(given, str(root))
+  if given == 'nothing':
+    root = Path(constants.get_default_data_dir())
+  source = yandex.load(config)
+  name = array_records.dataset_name(source, config)
+  builder = folds_builder.FoldsBuilder(source, config, name, root)
+  assert array_records.folder_of(name, config) == Path(builder.data_path)
 
 
 def test_a_second_preparation_reads_nothing_again(folder, tmp_path):

@@ -19,7 +19,7 @@ import pytest
 import tensorflow_datasets as tfds
 from array_record.python import array_record_data_source
 
-from musicjax.data import array_records, examples, workers
+from musicjax.data import examples, folds_builder, workers
 from musicjax.errors import DataError, StorageError
 from tests.data import fragile
 
@@ -225,7 +225,7 @@ def test_a_disk_full_at_the_end_is_told_and_nothing_is_decoded_again(place, tmp_
   folder = fragile.write(tmp_path / 'raw', 'ok', 'ok', 'ok')
   full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
   with monkeypatch.context() as patch:
-    patch.setattr(array_records, place, mock.Mock(side_effect=full))
+    patch.setattr(folds_builder, place, mock.Mock(side_effect=full))
     with pytest.raises(StorageError, match='No space left'):
       fragile.prepare(folder, tmp_path / 'prepared')
   fragile.prepare(folder, tmp_path / 'prepared')

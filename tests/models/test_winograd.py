@@ -69,3 +69,24 @@ def test_only_float32_is_filtered():
     for dtype in (jnp.float32, jnp.bfloat16)
   ]
   assert products == [4, 5]  # Frames, kernel, both at all points, back; a product a tap.
+
+
+@pytest.mark.parametrize(('taps', 'time'), [(3, 13), (7, 130)])
+def test_what_was_computed_of_a_kernel_before_is_used_and_changes_no_bit(taps, time):
+  conv = convolution.Conv1D(5, taps)
+  x = np.random.default_rng(0).normal(size=(2, time, 6)).astype(np.float32)
+  variables = conv.init(jax.random.key(0), x)
+  assert set(variables) == {'params'}
+  expected, folded = conv.apply(variables, x, mutable=['folded'])
+  assert folded['folded']['kernel'].shape == (taps + winograd.TILES[taps] - 1, 6, 5)
+  np.testing.assert_array_equal(conv.apply(variables, x), expected)
+  np.testing.assert_array_equal(conv.apply(variables | folded, x), expected)
+  unused = {'params': variables['params'] | {'kernel': jnp.full((taps, 6, 5), jnp.nan)}}
+  np.testing.assert_array_equal(conv.apply(unused | folded, x), expected)
+
+
+def test_nothing_is_computed_before_of_kernels_that_are_not_filtered():
+  x = jnp.ones((1, 4, 2))
+  for conv in (convolution.Conv1D(2, 1), convolution.Conv1D(2, 5, jnp.bfloat16)):
+    _, folded = conv.apply(conv.init(jax.random.key(0), x), x, mutable=['folded'])
+    assert not folded
