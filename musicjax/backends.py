@@ -37,6 +37,10 @@ def set_up(compilation_cache: str = COMPILATION_CACHE, distributed: bool = False
   os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
   import jax
 
+  # A CPU computes in the thread that asks. Only the main thread's heap can hold arrays above 64 MB:
+  # for another thread glibc maps them anew at each step, whatever `_keep_memory` says. Among several
+  # processes the main thread is the one that notices the death of another, and must not wait.
+  jax.config.update('jax_cpu_enable_async_dispatch', distributed)
   if distributed:
     _join()
   if compilation_cache:
@@ -51,11 +55,13 @@ def importing() -> Iterator[None]:
   Modules stay, but their half a million objects are looked through again and again as they come: a
   fifth of all imports. Later searches, as in tracing, would look through them, too.
   """
+  known = len(sys.modules)
   gc.disable()
   try:
     yield
   finally:
-    gc.freeze()
+    if len(sys.modules) > known:  # Else it would only keep what others have made.
+      gc.freeze()
     gc.enable()
 
 

@@ -56,7 +56,7 @@ def evaluate_checkpoint(workdir: Path, config, which: str) -> dict[str, Any]:
   state = Checkpoints(workdir / 'checkpoints', read_only=True).restore(
     which, jax.eval_shape(parts.init), sharding.replicated(mesh)
   )
-  variables, result = parts.fold(state.eval_variables), {'step': int(state.step)}
+  variables, result = parts.precompute(state.eval_variables), {'step': int(state.step)}
   rows = plans.split_rows(prepared.index, config)
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
   read = device_batches.make_read(prepared, config, mesh)

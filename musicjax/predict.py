@@ -130,7 +130,7 @@ def load(
   parts = system.create(config, dataset, mesh)
   saved = Checkpoints(workdir / 'checkpoints', read_only=True)
   state = saved.restore(checkpoint, jax.eval_shape(parts.init), sharding.replicated(mesh))
-  eval_step = functools.partial(parts.eval_step, parts.fold(state.eval_variables))
+  eval_step = functools.partial(parts.eval_step, parts.precompute(state.eval_variables))
   return functools.partial(_score, eval_step, mesh, config, dataset)
 
 

@@ -29,7 +29,7 @@ class System(NamedTuple):
     prepare: jitted: (step, number, micro-batch) -> its features, and these augmented.
     init: () -> the train state before the first update.
     update: jitted, donates its state: (state, batch) -> (state, metrics).
-    fold: variables -> variables, with what would be computed of them alone for every batch.
+    precompute: variables -> variables, with what would be computed of them alone for every batch.
     eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
     look: jitted, replicated results: (variables, batch) -> {scores, intermediates}.
   """
@@ -38,7 +38,7 @@ class System(NamedTuple):
   prepare: Callable[..., tuple[train_step.Batch, train_step.Batch]]
   init: Callable[[], TrainState]
   update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
-  fold: Callable[[dict[str, Any]], dict[str, Any]]
+  precompute: Callable[[dict[str, Any]], dict[str, Any]]
   eval_step: Callable[..., dict[str, jax.Array]]
   look: Callable[..., dict[str, Any]]
 
@@ -145,8 +145,8 @@ def create(
     return train_state.create(variables, tx, config)
 
   @functools.partial(jit, out_shardings=replicated)
-  def folded(variables: dict[str, Any]) -> dict[str, Any]:
-    return model.apply(variables, *blank(), train=False, mutable=['folded'])[1]
+  def precomputed(variables: dict[str, Any]) -> dict[str, Any]:
+    return model.apply(variables, *blank(), train=False, mutable=['precomputed'])[1]
 
   return System(
     task=task,
@@ -157,7 +157,7 @@ def create(
       donate_argnums=0,
       out_shardings=replicated,
     ),
-    fold=lambda variables: variables | folded(variables),
+    precompute=lambda variables: variables | precomputed(variables),
     eval_step=jit(
       train_step.make_eval_step(model, loss_fn, features, task.activation),
       out_shardings=replicated,

@@ -108,8 +108,8 @@ def _train_and_evaluate(
   with _compiling(parts.update, abstract_state, abstract_batch, mesh):  # Beside what follows.
     with backends.importing():  # TensorFlow, for a second.
       from musicjax import first_look, picture_look, summaries
-    # Alone: those after it would take the compiler's time and memory. None if all steps are done.
-    first_batch = list(read(plan, range(first_step, min(first_step + 1, steps))))
+    # Alone: those after it would take the compiler's time and memory. None where all are done.
+    first_batches = list(read(plan, range(first_step, min(first_step + 1, steps))))
     if first_step:
       state = saved.restore('latest', abstract_state, sharding.replicated(mesh))
       metadata = _check_topology(saved.metadata('latest'))
@@ -132,7 +132,7 @@ def _train_and_evaluate(
     write_each = functools.partial(summaries.write_target_metrics, mean=dataset['targets']['mean'])
 
   # The loop: evaluate where that is due, take in what the evaluation says, save; then update.
-  batches = itertools.chain(first_batch, batches)
+  batches = itertools.chain(first_batches, batches)
   clock = Clock(first_step, steps, config.batch_size, metadata['seconds'])
   trace = contextlib.ExitStack()
   unchecked = collections.deque()
@@ -169,7 +169,7 @@ def _train_and_evaluate(
     if is_evaluated(step) and int(state.progress.evaluated_step) < step:
       with clock.paused():
         validation = score(
-          parts.fold(state.eval_variables), rows=rows['validation'], stop=preempted
+          parts.precompute(state.eval_variables), rows=rows['validation'], stop=preempted
         )
         if validation is None:
           save_and_exit()
@@ -229,7 +229,7 @@ def _train_and_evaluate(
   saved.wait()
   processes.on_sigterm_exit()
   chosen = saved.restore(config.report_checkpoint, abstract_state, sharding.replicated(mesh))
-  variables = parts.fold(chosen.eval_variables)
+  variables = parts.precompute(chosen.eval_variables)
   scores = {
     split: score(variables, rows=rows[split], stop=preempted) for split in ('validation', 'test')
   }
@@ -328,11 +328,12 @@ def _describe_training(prepared: Prepared, rows: np.ndarray, config: ConfigDict)
 
 
 def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-  """Yields batches, the next of which is already on its way to the devices."""
-  ahead = collections.deque(itertools.islice(batches, 1))
-  while ahead:
-    ahead.extend(itertools.islice(batches, 1))
-    yield ahead.popleft()
+  """Yields batches, the next of which a thread already brings to the devices."""
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    ahead = pool.submit(next, batches, None)
+    while (batch := ahead.result()) is not None:
+      ahead = pool.submit(next, batches, None)
+      yield batch
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ def test_large_arrays_stay_on_the_heap_unless_told_otherwise(keep, place):
   assert run.stdout.strip() == place, run.stderr
 
 
-def test_imports_are_not_searched_for_garbage_and_what_comes_after_is():
+def test_imports_are_not_searched_for_garbage_and_what_comes_after_is(monkeypatch):
   def searches():
     return sum(generation['collections'] for generation in gc.get_stats())
 
@@ -44,9 +44,14 @@ def test_imports_are_not_searched_for_garbage_and_what_comes_after_is():
   try:
     with backends.importing():
       made = [[] for _ in range(100_000)]
+      monkeypatch.setitem(sys.modules, 'tests.imported', None)
     assert searches() == before
     assert gc.get_freeze_count() >= frozen + len(made)
     made += [[] for _ in range(100_000)]
     assert searches() > before
+    frozen = gc.get_freeze_count()
+    with backends.importing():  # Nothing: all was there.
+      made += [[] for _ in range(1000)]
+    assert gc.get_freeze_count() <= frozen
   finally:
     gc.unfreeze()

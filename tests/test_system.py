@@ -50,3 +50,32 @@ def test_an_update_makes_the_new_state_in_place_of_the_old_one():
   update(old, batch)
   assert all(leaf.is_deleted() for leaf in jax.tree.leaves(old))
   assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(batch))
+
+
+def test_evaluation_uses_what_was_computed_of_its_variables_before():
+  config = yandex.get_config('baseline')
+  config.model.update(num_heads=2, mlp_dim=8, head_dim=8)
+  dataset = dict(label_names=['a', 'b'], input_shape=(None, 8), statistics={}, support=[1, 1])
+  mesh = sharding.make_mesh()
+  parts = system.create(config, dataset, mesh, steps=2)
+  variables = parts.init().eval_variables
+  prepared = parts.precompute(variables)
+  convolved = set(prepared['precomputed'])
+  assert len(convolved) == 9  # All convolutions of more than one tap.
+
+  def spoil(path, leaf):
+    is_kernel = path[-2].key in convolved and path[-1].key == 'kernel'
+    return jax.numpy.full_like(leaf, np.nan) if is_kernel else leaf
+
+  spoiled = prepared | {'params': jax.tree_util.tree_map_with_path(spoil, variables['params'])}
+  rng = np.random.default_rng(0)
+  batch = {
+    'inputs': rng.normal(size=(4, 6, 8)).astype(np.float32),
+    'lengths': np.array([6, 2, 5, 1], np.int32),
+    'labels': np.zeros((4, 2), np.float32),
+    'index': np.arange(4, dtype=np.int32),
+  }
+  batch = sharding.to_global(mesh, batch, 0)
+  expected = parts.eval_step(variables, batch)['scores']
+  for given in (prepared, spoiled):
+    np.testing.assert_array_equal(parts.eval_step(given, batch)['scores'], expected)

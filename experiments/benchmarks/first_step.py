@@ -116,7 +116,7 @@ def main(argv):
     Path(__file__).with_suffix('.md'),
     'From a start to the first step',
     '`python -m experiments.benchmarks.first_step --data_dir=DIR '
-    f'--configs={",".join(FLAGS.configs)}` on a folder of '
+    f'--configs={",".join(FLAGS.configs)} --repeats={FLAGS.repeats}` on a folder of '
     f'`make_yandex.py --tracks=2000 --test_tracks=100`, prepared; {described}; medians of '
     f'{FLAGS.repeats} (fastest, slowest). Cold: nothing compiled before; again: with the '
     'programs of the start before in `--compilation_cache`.',

@@ -25,6 +25,7 @@ def with_jax(network, batch, folder):
   import jax
 
   jax.config.update('jax_platforms', 'cpu')
+  jax.config.update('jax_cpu_enable_async_dispatch', False)  # As `backends.set_up` has it.
   import flax
 
   from musicjax import sharding, system
@@ -69,7 +70,7 @@ def with_jax(network, batch, folder):
 
     # As an evaluation of many batches does once. The state's own arrays end with the next step.
     initial = {'params': state.params, 'batch_stats': state.batch_stats}
-    variables = parts.fold(jax.tree.map(jax.numpy.copy, initial))
+    variables = parts.precompute(jax.tree.map(jax.numpy.copy, initial))
 
     def infer():
       jax.block_until_ready(parts.eval_step(variables, for_evaluation))

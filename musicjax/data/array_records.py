@@ -34,11 +34,9 @@ def prepare(config) -> Prepared:
     StorageError: the disk is full; the same call goes on once there is room.
   """
   source = builders.module(config.dataset.name).load(config)
+  pack(source, config)
   name = dataset_name(source, config)
-  folder = folder_of(name, config)
-  if not folder.exists():
-    pack(source, config)
-  prepared = open_folder(folder, name, source)
+  prepared = open_folder(folder_of(name, config), name, source)
   left_out = set(source.left_out)
   check_skipped(
     [row for row in prepared.skipped if row not in left_out], len(source.ids), config.max_skipped
@@ -75,7 +73,7 @@ def pack(source: Source, config, beam_options: Any | None = None) -> None:
 def root_of(config) -> Path:
   """Returns where all prepared datasets are kept."""
   given = config.prepared_dir or os.environ.get('TFDS_DATA_DIR')
-  return Path(given) if given else Path.home() / 'tensorflow_datasets'  # As TFDS has it.
+  return Path(given or '~/tensorflow_datasets').expanduser()  # As TFDS looks for them.
 
 
 def folder_of(name: str, config) -> Path:

@@ -39,7 +39,7 @@ def tf_batches(
     `weights` [...] float32 (1 where examples have none), `index` [...] int32 (-1 for padding rows).
   """
   index, frame = prepared.index, prepared.input_shape[1:]
-  dtype, width = np.dtype(prepared.input_dtype), math.prod(frame)
+  dtype = np.dtype(prepared.input_dtype)
   keys = ('inputs', 'lengths', 'labels', 'weights', 'index')
   types = (dtype, np.int32, np.float32, np.float32, np.int32)
 
@@ -58,9 +58,7 @@ def tf_batches(
     ):
       # One after the other: `__getitems__` would start a thread a shard, for microseconds of work.
       record = prepared.records[position]
-      offset = records.inputs_offset(record) + start * width * dtype.itemsize
-      frames = np.frombuffer(record, dtype, length * width, offset)
-      example[:length] = frames.reshape(length, *frame)
+      example[:length] = records.read_frames(record, dtype, frame, start, length)
       example[length:] = 0
     return (
       inputs,

@@ -119,7 +119,7 @@ def open_folder(folder: Path, fingerprint: str, source: Source) -> Prepared:
 
 def _read(folder: Path) -> tuple[Any, ...]:
   """Returns index, what was left out, and records; raises anything where they are damaged."""
-  shards = sorted(folder.glob('*.array_record-*-of-*'), key=_fold_and_number)
+  shards = sorted(folder.glob('*.array_record-?????-of-?????'), key=_fold_and_number)
   if (folder / 'sizes.json').exists():  # Not in datasets of earlier versions.
     expected = json.loads((folder / 'sizes.json').read_text())
     found = sizes(folder, shards)
@@ -142,6 +142,11 @@ def _fold_and_number(shard: Path) -> tuple[float, int]:
 
 
 def check_skipped(skipped: Sequence[tuple[str, str]], total: int, max_skipped: float) -> None:
+  """Refuses a dataset that too much is left out of: (id, reason) each, of `total` examples.
+
+  Raises:
+    DataError: it is more than the share `max_skipped`.
+  """
   if len(skipped) > max_skipped * total:
     raise DataError(
       f'{len(skipped)} of {total} examples cannot be read, more than max_skipped={max_skipped:g} '

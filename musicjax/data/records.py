@@ -1,5 +1,6 @@
 """Records of a shard, `tf.train.Example`s, written without TensorFlow."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +19,15 @@ def make_record(
   if weight is not None:
     features['weight'] = np.float32(weight).tobytes()
   return serialize_example(features)
+
+
+def read_frames(
+  record: bytes, dtype: np.dtype | str, frame: tuple[int, ...], start: int, length: int
+) -> np.ndarray:
+  """Returns `[length, *frame]` of a record's inputs from frame `start` on, not copied."""
+  size = math.prod(frame)
+  offset = inputs_offset(record) + start * size * np.dtype(dtype).itemsize
+  return np.frombuffer(record, dtype, length * size, offset).reshape(length, *frame)
 
 
 def inputs_offset(record: bytes) -> int:

@@ -57,10 +57,7 @@ def keep(prepared: 'Prepared', mesh: Mesh) -> Kept:
   frames, first = np.zeros((total, *frame), prepared.input_dtype), np.cumsum(lengths) - lengths
   for position, start, length in zip(index.positions, first, lengths, strict=True):
     record = prepared.records[position]
-    inputs = np.frombuffer(
-      record, frames.dtype, length * math.prod(frame), records.inputs_offset(record)
-    )
-    frames[start : start + length] = inputs.reshape(length, *frame)
+    frames[start : start + length] = records.read_frames(record, frames.dtype, frame, 0, length)
   put = functools.partial(jax.make_array_from_process_local_data, sharding.replicated(mesh))
   return Kept(
     frames=put(frames),

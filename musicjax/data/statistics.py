@@ -1,6 +1,5 @@
 """Mean and deviation of inputs over the training fold, without TensorFlow."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -32,9 +31,10 @@ def input_statistics(
   count, total, squares, pivot = 0, 0.0, 0.0, None
   for row in rows:
     record = prepared.records[prepared.index.positions[row]]
-    size = int(prepared.index.lengths[row]) * math.prod(frame)
-    stored = np.frombuffer(record, prepared.input_dtype, size, records.inputs_offset(record))
-    frames = front_end(stored.reshape(-1, *frame)).astype(np.float64)
+    stored = records.read_frames(
+      record, prepared.input_dtype, frame, 0, int(prepared.index.lengths[row])
+    )
+    frames = front_end(stored).astype(np.float64)
     # Sums about a value of the data: about 0 they would cancel, and a constant seem to vary.
     pivot = frames[0] if pivot is None else pivot
     count += len(frames)

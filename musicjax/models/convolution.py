@@ -14,19 +14,19 @@ from musicjax.models import winograd
 from musicjax.models.layers import uniform_bias, uniform_kernel
 
 
-def convolve_time(x: jax.Array, kernel: jax.Array, folded: jax.Array | None = None) -> jax.Array:
+def convolve_time(x: jax.Array, kernel: jax.Array, prepared: jax.Array | None = None) -> jax.Array:
   """'Same' convolution over time; the one place where a backend's fastest form is chosen.
 
   Args:
     x: `[batch, time, in]`.
     kernel: `[taps, in, out]`, of the same dtype.
-    folded: of the collection of that name: what was computed of the kernel, which is not learnt.
+    prepared: of `prepare_kernel`, where the kernel is not learnt.
 
   Returns:
     `[batch, time, out]`.
   """
   if _is_minimal(kernel):
-    return winograd.convolve_time(x, kernel, folded)
+    return winograd.convolve_time(x, kernel, prepared)
   if jax.default_backend() == 'cpu':
     time, taps = x.shape[1], kernel.shape[0]
     # Inside a scan, which micro-batches run in, XLA's CPU convolution is a naive loop: 100 times
@@ -39,6 +39,11 @@ def convolve_time(x: jax.Array, kernel: jax.Array, folded: jax.Array | None = No
   )
 
 
+def prepare_kernel(kernel: jax.Array) -> jax.Array | None:
+  """Returns what `convolve_time` computes of a kernel alone; None for nothing."""
+  return winograd.evaluate_kernel(kernel) if _is_minimal(kernel) else None
+
+
 def _is_minimal(kernel: jax.Array) -> bool:
   is_float32 = kernel.dtype == jnp.float32
   return jax.default_backend() == 'cpu' and is_float32 and len(kernel) in winograd.TILES
@@ -47,8 +52,8 @@ def _is_minimal(kernel: jax.Array) -> bool:
 class Conv1D(nn.Module):
   """PyTorch's `nn.Conv1d` with 'same' padding: `[batch, time, in]` to `[batch, time, features]`.
 
-  Where the collection `folded` is mutable, as `System.fold` has it, what is computed of the kernel
-  alone goes there, and later calls that are given it do not compute it again.
+  Where the collection `precomputed` is mutable, as `System.precompute` has it, what is computed of
+  the kernel alone goes there, and later calls that are given it do not compute it again.
   """
 
   features: int
@@ -61,10 +66,12 @@ class Conv1D(nn.Module):
     kernel = self.param('kernel', uniform_kernel, (self.taps, x.shape[-1], self.features))
     bias = self.param('bias', uniform_bias(fan_in), (self.features,))
     x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-    is_kept = self.is_mutable_collection('folded') and not self.is_initializing()
-    if is_kept and _is_minimal(kernel):
-      self.put_variable('folded', 'kernel', winograd.evaluate_kernel(kernel))
-    return convolve_time(x, kernel, self.get_variable('folded', 'kernel')) + bias
+    prepared = self.get_variable('precomputed', 'kernel')
+    if self.is_mutable_collection('precomputed') and not self.is_initializing():
+      prepared = prepare_kernel(kernel)
+      if prepared is not None:
+        self.put_variable('precomputed', 'kernel', prepared)
+    return convolve_time(x, kernel, prepared) + bias
 
 
 def convolve_image(x: jax.Array, kernel: jax.Array) -> jax.Array:

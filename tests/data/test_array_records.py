@@ -60,6 +60,17 @@ def test_shards_are_opened_in_the_order_of_their_splits_without_asking_tfds(fold
     assert prepared.records[position] == record
 
 
+def test_what_a_killed_preparation_left_beside_the_shards_is_not_read(folder, tmp_path):
+  prepared = prepare(folder, tmp_path)
+  shard = next(prepared.directory.glob('*.array_record-*'))
+  for left in (
+    '.json',
+    '.tmp',
+  ):  # Of its worker: they are deleted once the dataset is in its place.
+    shard.with_name(shard.name + left).touch()
+  assert prepare(folder, tmp_path).index.ids.tolist() == prepared.index.ids.tolist()
+
+
 @pytest.mark.parametrize('given', ['prepared_dir', 'TFDS_DATA_DIR', 'nothing'])
 def test_a_dataset_is_looked_for_where_tfds_keeps_it(given, folder, tmp_path, monkeypatch):
   root = tmp_path / given
