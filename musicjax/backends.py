@@ -38,8 +38,8 @@ def set_up(compilation_cache: str = COMPILATION_CACHE, distributed: bool = False
   import jax
 
   # A CPU computes in the thread that asks. Only the main thread's heap can hold arrays above 64 MB:
-  # for another thread glibc maps them anew at each step, whatever `_keep_memory` says. Among several
-  # processes the main thread is the one that notices the death of another, and must not wait.
+  # for another thread glibc maps them anew at each step, whatever `_keep_memory` says. Of several
+  # processes the main thread notices the death of another one, and must not wait for it in a step.
   jax.config.update('jax_cpu_enable_async_dispatch', distributed)
   if distributed:
     _join()
