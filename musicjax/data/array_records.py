@@ -34,8 +34,7 @@ def prepare(config) -> Prepared:
     StorageError: the disk is full; the same call goes on once there is room.
   """
   source = builders.module(config.dataset.name).load(config)
-  pack(source, config)
-  name = dataset_name(source, config)
+  name = pack(source, config)
   prepared = open_folder(folder_of(name, config), name, source)
   left_out = set(source.left_out)
   check_skipped(
@@ -44,8 +43,8 @@ def prepare(config) -> Prepared:
   return prepared
 
 
-def pack(source: Source, config, beam_options: Any | None = None) -> None:
-  """Packs a dataset where that was not yet done.
+def pack(source: Source, config, beam_options: Any | None = None) -> str:
+  """Packs a dataset where that was not yet done, and returns its name.
 
   Args:
     source: of the config's dataset module.
@@ -58,16 +57,17 @@ def pack(source: Source, config, beam_options: Any | None = None) -> None:
   name = dataset_name(source, config)
   folder = folder_of(name, config)
   if folder.exists():
-    return
+    return name
   with _only_process(folder):
     if folder.exists():  # Another process has done it.
-      return
+      return name
     from musicjax.data import folds_builder  # With TensorFlow and TFDS.
 
     print(f'preparing {len(source.ids)} tracks in {folder}', flush=True)
     builder = folds_builder.FoldsBuilder(source, config, name, root_of(config))
     with told_of_full_disk(folder):
       builder.download_and_prepare(beam_options)
+  return name
 
 
 def root_of(config) -> Path:

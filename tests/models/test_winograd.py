@@ -77,16 +77,16 @@ def test_what_was_computed_of_a_kernel_before_is_used_and_changes_no_bit(taps, t
   x = np.random.default_rng(0).normal(size=(2, time, 6)).astype(np.float32)
   variables = conv.init(jax.random.key(0), x)
   assert set(variables) == {'params'}
-  expected, folded = conv.apply(variables, x, mutable=['precomputed'])
-  assert folded['precomputed']['kernel'].shape == (taps + winograd.TILES[taps] - 1, 6, 5)
+  expected, precomputed = conv.apply(variables, x, mutable=['precomputed'])
+  assert precomputed['precomputed']['kernel'].shape == (taps + winograd.TILES[taps] - 1, 6, 5)
   np.testing.assert_array_equal(conv.apply(variables, x), expected)
-  np.testing.assert_array_equal(conv.apply(variables | folded, x), expected)
+  np.testing.assert_array_equal(conv.apply(variables | precomputed, x), expected)
   unused = {'params': variables['params'] | {'kernel': jnp.full((taps, 6, 5), jnp.nan)}}
-  np.testing.assert_array_equal(conv.apply(unused | folded, x), expected)
+  np.testing.assert_array_equal(conv.apply(unused | precomputed, x), expected)
 
 
 def test_nothing_is_computed_before_of_kernels_that_are_not_filtered():
   x = jnp.ones((1, 4, 2))
   for conv in (convolution.Conv1D(2, 1), convolution.Conv1D(2, 5, jnp.bfloat16)):
-    _, folded = conv.apply(conv.init(jax.random.key(0), x), x, mutable=['precomputed'])
-    assert not folded
+    _, precomputed = conv.apply(conv.init(jax.random.key(0), x), x, mutable=['precomputed'])
+    assert not precomputed
