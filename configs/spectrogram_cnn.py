@@ -19,6 +19,9 @@ Variants:
              jittered is not known: 0.2.
   attention  the same with channel and spatial attention, pooling by 2, and cross-entropy with
              classes weighed (weighted F1 0.391 on 7 classes, on data that is not public).
+  musicnn    a network trained on a large collection, fine-tuned: its weights are
+             --config.pretrained=FILE.npz, which experiments/import_musicnn.py makes. Filters over
+             the bands and over time keep theirs, the layers behind them learn.
   images     SpectrogramCNN on images of whole-track spectrograms (PNG, JPEG, WebP), cut into
              squares and projected to mel bands as published. FOLDER holds a sub-folder a label, or
              --config.dataset.table=x.parquet with the columns `image` and `text`, labels with
@@ -34,10 +37,12 @@ from ml_collections import ConfigDict
 from musicjax.config import base_config
 from musicjax.fields import check_name
 
+VARIANTS = ('', 'baseline', 'attention', 'musicnn', 'images', 'test')
+
 
 def get_config(variant: str = '') -> ConfigDict:
   """Returns the config of a variant."""
-  check_name('variant', variant, ('', 'baseline', 'attention', 'images', 'test'))
+  check_name('variant', variant, VARIANTS)
   config = base_config()
   config.task = 'single_label'
   config.select_metric = 'accuracy'
@@ -90,6 +95,13 @@ def get_config(variant: str = '') -> ConfigDict:
   )
   config.ema_decay = 0.99
 
+  if variant == 'musicnn':
+    # What the network was trained on; slices of 3 s.
+    config.dataset.update(sample_rate=16000, seconds=3.0, hop_seconds=1.5)
+    config.dataset.update(n_fft=512, hop_length=256, n_mels=96)
+    config.normalize = 'none'
+    config.model = dict(name='musicnn', head_dropout=0.5)
+    config.frozen = ('input_norm', 'timbral_*', 'temporal_*')
   if variant == 'test':
     config.dataset.update(
       sample_rate=8000, seconds=0.5, hop_seconds=0.25, n_fft=512, hop_length=256, n_mels=16

@@ -59,6 +59,8 @@ def base_config() -> ConfigDict:
   # Model and optimisation.
   config.front_end = dict(name='')  # of musicjax/audio/front_ends.py; empty: inputs as stored
   config.model = dict(name='')  # a module of musicjax/models, and its fields
+  config.pretrained = ''  # .npz of weights to start from (musicjax/models/pretrained.py)
+  config.frozen = ()  # patterns of outermost layers that keep the weights they start from
   config.dtype = 'float32'  # or bfloat16: of the computation; parameters stay float32
   config.loss = dict(name='')  # a function of musicjax/losses.py, and its fields
   config.penalties = ConfigDict()  # what the model costs, by name: its weight and warmup_steps
@@ -189,6 +191,8 @@ _CHECKS = {
   'front_end.time_constant': _ABOVE_0,
   'front_end.eps': _ABOVE_0,
   'front_end.mel_scale': _one_of('slaney', 'htk'),
+  'pretrained': _TEXT,
+  'frozen': _tuple_of(_NAME, 'a tuple of names'),
   'dtype': _NAME,
   'task': _NAME,
   'target_scale': _NAME,
@@ -211,7 +215,10 @@ _CHECKS = {
   'model.width': _COUNT,
   'model.num_*': _POSITIVE,
   'model.*_dim': _POSITIVE,
+  'model.temporal_frames': _SIZES,
+  'model.timbral_bands': _SIZES,
   'model.*_frames': _POSITIVE,
+  'model.*_channels': _POSITIVE,
   'model.pool': _POSITIVE,
   'model.channels': _SIZES,
   'model.pooling': _tuple_of(_NAME, 'a tuple of names', bool),

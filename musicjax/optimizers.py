@@ -1,6 +1,6 @@
 """Learning rate schedules and optimizers from `config.optimizer`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import optax
 
 from musicjax.errors import ConfigError
 from musicjax.fields import check_name
+from musicjax.models.frozen import is_frozen
 
 
 def create_schedule(
@@ -50,7 +51,10 @@ def create_schedule(
 
 
 def create(
-  config, schedule: Callable[[jax.Array], jax.Array], steps_per_epoch: float = 1.0
+  config,
+  schedule: Callable[[jax.Array], jax.Array],
+  steps_per_epoch: float = 1.0,
+  frozen: Collection[str] = (),
 ) -> optax.GradientTransformation:
   """Returns the optimizer of `config.optimizer`.
 
@@ -63,6 +67,7 @@ def create(
       alone (arrays of two and more axes); `clip_norm`: of the gradient before all else, 0 is off.
     schedule: the learning rate by step.
     steps_per_epoch: updates an epoch, which may be fractional.
+    frozen: patterns of layers that get no updates, see `musicjax.models.frozen`.
 
   Raises:
     ConfigError: a value that is not known, or weight decay with `adam`.
@@ -83,11 +88,17 @@ def create(
     direction = optax.scale_by_adam(config.b1, config.b2)
   if name == 'adamw_forgetful':
     direction = _forgetful(direction, steps_per_epoch)
-  return optax.chain(
+  tx = optax.chain(
     optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity(),
     direction,
     optax.add_decayed_weights(config.weight_decay, _kernels if decay == 'kernels' else None),
     optax.scale_by_learning_rate(schedule),
+  )
+  if not frozen:
+    return tx
+  return optax.partition(
+    {'frozen': optax.set_to_zero(), 'trained': tx},
+    lambda params: {layer: 'frozen' if is_frozen(layer, frozen) else 'trained' for layer in params},
   )
 
 

@@ -17,6 +17,7 @@ from musicjax.audio import augment, front_ends
 from musicjax.data import builders
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields, check_name
+from musicjax.models import frozen, pretrained
 from musicjax.targets import Targets
 from musicjax.train_state import TrainState
 
@@ -27,7 +28,7 @@ class System(NamedTuple):
   Attributes:
     task: how logits become scores, and scores metrics.
     prepare: jitted: (step, number, micro-batch) -> its features, and these augmented.
-    init: () -> the train state before the first update.
+    init: weights by path -> the train state before the first update, of new weights without any.
     update: jitted, donates its state: (state, batch) -> (state, metrics).
     precompute: variables -> variables, with what would be computed of them alone for every batch.
     eval_step: jitted, replicated results: (variables, batch) -> {scores, loss, index}.
@@ -36,7 +37,7 @@ class System(NamedTuple):
 
   task: tasks.Task
   prepare: Callable[..., tuple[train_step.Batch, train_step.Batch]]
-  init: Callable[[], TrainState]
+  init: Callable[..., TrainState]
   update: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
   precompute: Callable[[dict[str, Any]], dict[str, Any]]
   eval_step: Callable[..., dict[str, jax.Array]]
@@ -67,6 +68,11 @@ def check(config) -> None:
   front_ends.create(config)
   averages.create(config)
   model = models.create(config.model, 1, config.dtype)
+  if getattr(model, 'normalizes', False) and config.normalize != 'none':
+    raise ConfigError(
+      f'config.normalize: expected none, as {config.model.name} does it itself, found '
+      f'{config.normalize}'
+    )
   losses.create(config.loss)
   losses.check_penalties(config.penalties, getattr(model, 'penalties', ()))
   augment.create(config.augment)
@@ -118,7 +124,7 @@ def create(
     if steps
     else optax.constant_schedule(0.0)
   )
-  tx = optimizers.create(config.optimizer, schedule, steps_per_epoch)
+  tx = optimizers.create(config.optimizer, schedule, steps_per_epoch, config.frozen)
   features = train_step.make_features(front_ends.create(config), dataset['statistics'])
   prepare = train_step.make_prepare(augment.create(config.augment), features, config)
   decide = task.decide and (lambda logits: task.decide(task.activation(logits)))
@@ -131,7 +137,7 @@ def create(
     seen = features({'inputs': jnp.zeros((1, time, *rest)), 'lengths': jnp.array([time])})
     return seen['inputs'], seen['lengths']
 
-  def init() -> TrainState:
+  def init(weights: dict[str, jax.Array] | None = None) -> TrainState:
     inputs, lengths = blank()
     try:
       variables = model.init(jax.random.key(config.seed), inputs, lengths, train=False)
@@ -142,6 +148,9 @@ def create(
         f'config.model.name: expected a model that takes inputs {list(inputs.shape)} of the front '
         f'end, found {config.model.name}: {str(error).splitlines()[0]:.200}'
       ) from error
+    frozen.check(variables['params'], config.frozen)
+    if weights:
+      variables = pretrained.put(variables, weights)
     return train_state.create(variables, tx, config)
 
   @functools.partial(jit, out_shardings=replicated)

@@ -32,6 +32,7 @@ from musicjax.clock import Clock
 from musicjax.data import array_records, device_batches, plans, statistics
 from musicjax.data.prepared import Prepared
 from musicjax.errors import ConfigError, DataError
+from musicjax.models import pretrained
 from musicjax.train_step import Batch
 
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ def _train_and_evaluate(
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
-  abstract_state = jax.eval_shape(parts.init)
   plan = plans.train_plan(prepared.index, rows['train'], config)
   sharding.local_rows(mesh, config.batch_size // config.accumulate, 'batch_size / accumulate')
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
@@ -93,9 +93,11 @@ def _train_and_evaluate(
   )
   if saved.latest_step is None:
     processes.from_main(lambda: workdir_lib.check_untrained(workdir))
+  first_step = saved.latest_step or 0
+  weights = None if first_step else pretrained.read(config.pretrained)
+  abstract_state = jax.eval_shape(parts.init, weights)
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   processes.check_shared(workdir / 'dataset.json')
-  first_step = saved.latest_step or 0
   if first_step > steps:
     raise ConfigError(
       f'num_train_steps: expected at least the {first_step} done in {workdir}, found {steps}'
@@ -115,7 +117,7 @@ def _train_and_evaluate(
       metadata = _check_topology(saved.metadata('latest'))
       say(f'resuming from step {first_step} of {steps}')
     else:
-      state, metadata = parts.init(), {'seconds': 0.0}
+      state, metadata = parts.init(weights), {'seconds': 0.0}
     workdir_lib.cut_evaluations(workdir, int(state.progress.evaluated_step))
     writer = summaries.create_writer(workdir, first_step)
     if not first_step:

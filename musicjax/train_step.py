@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from musicjax import losses
+from musicjax.models import frozen
 from musicjax.train_state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -87,14 +88,15 @@ def make_train_step(
   """
 
   def loss_and_stats(params, batch_stats, batch, step, dropout_key):
-    logits, updates = model.apply(
-      {'params': params, 'batch_stats': batch_stats},
-      batch['inputs'],
-      batch['lengths'],
-      train=True,
-      rngs={'dropout': dropout_key},
-      mutable=['batch_stats', 'penalties'],
-    )
+    with frozen.as_in_evaluation(config.frozen):
+      logits, updates = model.apply(
+        {'params': frozen.hold(params, config.frozen), 'batch_stats': batch_stats},
+        batch['inputs'],
+        batch['lengths'],
+        train=True,
+        rngs={'dropout': dropout_key},
+        mutable=['batch_stats', 'penalties'],
+      )
     found = positives = jnp.float32(0)
     if decide is not None:
       positives = jnp.sum(batch['labels'])
@@ -141,7 +143,7 @@ def make_train_step(
       # A young average leans on what is recent (as TensorFlow's ExponentialMovingAverage does).
       decay = jnp.minimum(config.ema_decay, (1 + state.step) / (10 + state.step))
       ema = jax.tree.map(
-        lambda old, new: decay * old + (1 - decay) * new,
+        lambda old, new: old + (1 - decay) * (new - old),  # What is frozen stays to the bit.
         ema,
         {'params': params, 'batch_stats': batch_stats},
       )

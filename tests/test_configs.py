@@ -60,6 +60,7 @@ def test_the_test_variant_trains_two_steps_and_reports(name, tmp_path):
   [
     *itertools.product(NAMES, ('', 'baseline')),
     ('spectrogram_cnn', 'attention'),
+    ('spectrogram_cnn', 'musicnn'),
     ('spectrogram_cnn', 'images'),
   ],
 )

@@ -74,19 +74,22 @@ class Conv1D(nn.Module):
     return convolve_time(x, kernel, prepared) + bias
 
 
-def convolve_image(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def convolve_image(x: jax.Array, kernel: jax.Array, within_bands: bool = False) -> jax.Array:
   """'Same' convolution over time and mel; the one place where a backend's fastest form is chosen.
 
   Args:
     x: `[batch, time, mel, in]`.
     kernel: `[height, width, in, out]` in frames and bands, of the same dtype.
+    within_bands: mel is not padded.
 
   Returns:
-    `[batch, time, mel, out]`.
+    `[batch, time, mel, out]`; `within_bands`, mel - width + 1 bands.
   """
   if kernel.shape[:2] == (1, 1):
     return x @ kernel[0, 0]
   padding = tuple(((size - 1) // 2, size // 2) for size in kernel.shape[:2])
+  if within_bands:
+    padding = (padding[0], (0, 0))
   if jax.default_backend() == 'cpu':
     return _convolve_image_cpu(x, kernel, padding)
   return _convolve_nhwc(x, kernel, padding)
@@ -112,7 +115,11 @@ def _convolve_image_cpu_forward(x, kernel, padding):
 
 def _convolve_image_cpu_backward(padding, saved, gradient):
   x, kernel = saved
-  mirrored = tuple((high, low) for low, high in padding)
+  # As far as any place of the kernel reaches.
+  mirrored = tuple(
+    (size - 1 - low, size - 1 - high)
+    for size, (low, high) in zip(kernel.shape[:2], padding, strict=True)
+  )
   to_x = _convolve_nhwc(gradient, kernel[::-1, ::-1].swapaxes(2, 3), mirrored)
   # XLA would fuse what made the two images into their transposition, and compute it in that order,
   # five times slower. Nothing is fused across a condition, which it cannot know to be always true.

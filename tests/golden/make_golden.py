@@ -6,11 +6,11 @@
 
 The references are the published networks with PyTorch's own layers: the Yandex one, plus a padding
 mask, the SpectrogramCNN of Music-Predictor with its attention variant, the network of Freesound
-2018 with its front end, and the attention VAE of PRESSED/PLAY, also with attention over all places.
-They are computed in float64 and stored in float32: the arrays are then true to float32's last
-digits on every machine, and an error found against them is that of the implementation under test.
-Weights and inputs are rounded to float32 before use. Sizes are the smallest that tell every axis
-apart.
+2018 with its front end, the attention VAE of PRESSED/PLAY, also with attention over all places, and
+musicnn. They are computed in float64 and stored in float32: the arrays are then true to float32's
+last digits on every machine, and an error found against them is that of the implementation under
+test. Weights and inputs are rounded to float32 before use. Sizes are the smallest that tell every
+axis apart.
 """
 
 import argparse
@@ -194,6 +194,53 @@ class AmplitudePhaseNetwork(nn.Module):
     return self.logits(x.mean((2, 3)))
 
 
+class MusicNetwork(nn.Module):
+  """musicnn on scaled decibels [batch, time, mel], of 12 bands; dropout off."""
+
+  def __init__(self, timbral=((5, 3), (8, 3)), temporal=((6, 2), (3, 2)), width=4, head_dim=6):
+    super().__init__()
+    front = sum(channels for _, channels in (*timbral, *temporal))
+
+    def norm(kind, features):
+      return kind(features, eps=1e-3, momentum=0.01)
+
+    self.input_norm = norm(nn.BatchNorm2d, 1)
+    self.timbral = nn.ModuleList(
+      nn.ModuleDict({'conv': nn.Conv2d(1, n, (bands, 7)), 'norm': norm(nn.BatchNorm2d, n)})
+      for bands, n in timbral
+    )
+    self.temporal = nn.ModuleList(
+      nn.ModuleDict({'conv': nn.Conv2d(1, n, (1, frames)), 'norm': norm(nn.BatchNorm2d, n)})
+      for frames, n in temporal
+    )
+    self.time = nn.ModuleList(
+      nn.ModuleDict(
+        {'conv': nn.Conv1d(n, width, 7, padding='same'), 'norm': norm(nn.BatchNorm1d, width)}
+      )
+      for n in (front, width, width)
+    )
+    self.pooled_norm = norm(nn.BatchNorm1d, 2 * (front + 3 * width))
+    self.head = nn.Linear(2 * (front + 3 * width), head_dim)
+    self.head_norm = norm(nn.BatchNorm1d, head_dim)
+    self.logits = nn.Linear(head_dim, CLASSES)
+
+  def forward(self, inputs):
+    power = 10 ** ((150 * inputs - 100) / 10)
+    x = self.input_norm(torch.log10(1 + 10_000 * power).transpose(1, 2)[:, None])
+    front = []
+    for filters in (*self.timbral, *self.temporal):
+      frames = filters.conv.kernel_size[1]
+      padded = F.pad(x, ((frames - 1) // 2, frames // 2))
+      front.append(filters.norm(F.relu(filters.conv(padded))).amax(2))
+    stages = [torch.cat(front, 1)]
+    for i, layer in enumerate(self.time):
+      y = layer.norm(F.relu(layer.conv(stages[-1])))
+      stages.append(stages[-1] + y if i else y)
+    x = torch.cat(stages, 1)
+    x = self.pooled_norm(torch.cat([x.amax(2), x.mean(2)], 1))
+    return self.logits(self.head_norm(F.relu(self.head(x))))
+
+
 def rounded(array):
   return torch.from_numpy(np.asarray(array, np.float32).astype(np.float64))
 
@@ -342,6 +389,27 @@ def make_amplitude_phase(rng, samples=2000, lengths=(1900, 4000, 2717)):
   return arrays | prefixed('after', dict(network.named_buffers()))
 
 
+def make_musicnn(rng, lengths=(23, 17, 9)):
+  """Logits of clips one by one; of a batch logits, loss, gradients and statistics after it."""
+  network = make_network(rng, MusicNetwork)
+  inputs = rounded(rng.uniform(0.2, 0.7, (6, max(lengths), 12)))
+  labels = rounded(rng.random((len(inputs), CLASSES)) < 0.3)
+  arrays = {'inputs': inputs, 'lengths': torch.tensor(lengths), 'labels': labels}
+  arrays |= prefixed('state', network.state_dict())
+  network.eval()
+  with torch.no_grad():
+    logits = [network(clip[None, :length]) for clip, length in zip(inputs, lengths, strict=False)]
+    arrays['eval/logits'] = torch.cat(logits)
+  logits = network.train()(inputs)
+  loss = F.binary_cross_entropy_with_logits(logits, labels)
+  loss.backward()
+  arrays |= {'train/logits': logits, 'train/loss': loss}
+  gradients = {name: p.grad for name, p in network.named_parameters()}
+  del gradients['time.2.norm.bias']  # BatchNorm of what is pooled takes it away.
+  arrays |= prefixed('grad', gradients)
+  return arrays | prefixed('after', dict(network.named_buffers()))
+
+
 def asymmetric(logits, labels, gamma_neg, gamma_pos, clip):
   """Ridnik et al. 2021 for hard labels, term by term as in the paper."""
   p = torch.sigmoid(logits)
@@ -416,6 +484,7 @@ def write(folder):
     ('attention_vae', functools.partial(make_attention_vae, attention='column')),
     ('attention_vae_image', functools.partial(make_attention_vae, attention='image')),
     ('amplitude_phase_cnn', make_amplitude_phase),
+    ('musicnn', make_musicnn),
     ('losses', make_losses),
   ):
     arrays = make(np.random.default_rng(0))

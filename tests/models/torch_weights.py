@@ -59,7 +59,9 @@ def flax_path(path):
       return [f'block_{block}_{part}']
     case ['block', block, part, projection]:
       return [f'block_{block}_{part}', projection]
-    case ['head' | 'head_norm' | 'logits']:
+    case ['timbral' | 'temporal' | 'time' as part, i, layer]:
+      return [f'{part}_{i}_{layer}']
+    case ['input_norm' | 'pooled_norm' | 'head' | 'head_norm' | 'logits']:
       return path
   raise ValueError(f'no Flax name for {".".join(path)}')
 

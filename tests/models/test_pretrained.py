@@ -1,0 +1,83 @@
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from configs import spectrogram_cnn
+from musicjax import sharding, system
+from musicjax.errors import ConfigError
+from musicjax.models import pretrained
+
+zeros = functools.partial(np.zeros, dtype=np.float32)
+NEW = {
+  'params': {'head': {'kernel': zeros((2, 3))}, 'logits': {'kernel': zeros((3, 4))}},
+  'batch_stats': {'norm': {'mean': zeros(3)}},
+}
+WEIGHTS = {
+  'params/head/kernel': np.ones((2, 3)),
+  'params/logits/kernel': np.ones((3, 50)),
+  'batch_stats/norm/mean': np.ones(3),
+}
+
+
+def test_all_arrays_but_those_of_the_logits_are_the_given_ones():
+  got = pretrained.put(NEW, WEIGHTS)
+  np.testing.assert_array_equal(got['params']['head']['kernel'], np.ones((2, 3)))
+  np.testing.assert_array_equal(got['batch_stats']['norm']['mean'], np.ones(3))
+  np.testing.assert_array_equal(got['params']['logits']['kernel'], np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize(
+  ('weights', 'told'),
+  [
+    ({'params/head/kernel': None}, r'expected params/head/kernel \[2, 3\], found none'),
+    ({'batch_stats/norm/mean': np.ones(4)}, r'expected batch_stats/norm/mean \[3\], found \[4\]'),
+    ({'params/stem/kernel': np.ones(1)}, 'expected arrays of the model, found params/stem/kernel'),
+  ],
+)
+def test_what_is_not_the_models_is_refused_in_one_line(weights, told):
+  given = {path: array for path, array in (WEIGHTS | weights).items() if array is not None}
+  with pytest.raises(ConfigError, match=rf'^config\.pretrained: {told}'):
+    pretrained.put(NEW, given)
+
+
+def test_a_file_that_holds_no_weights_is_refused_in_one_line(tmp_path):
+  np.save(tmp_path / 'lone.npy', np.ones(3))
+  (tmp_path / 'text.npz').write_text('PK no archive')
+  np.savez(tmp_path / 'cut.npz', **WEIGHTS)
+  (tmp_path / 'cut.npz').write_bytes((tmp_path / 'cut.npz').read_bytes()[:-40])
+  for name in ('lone.npy', 'text.npz', 'cut.npz', 'none.npz', ''):
+    with pytest.raises(ConfigError, match=r'^config\.pretrained: [^\n]*found [^\n]*: [^\n]+$'):
+      pretrained.read(str(tmp_path / name))
+
+
+def test_a_run_starts_from_the_weights_of_a_file(tmp_path):
+  config = spectrogram_cnn.get_config('test')
+  config.ema_decay = 0.99
+  dataset = dict(label_names=['a', 'b'], input_shape=(24, 16), statistics={}, support=[1, 1])
+  parts = system.create(config, dataset, sharding.make_mesh(), steps=2)
+  new = parts.init()
+  flat = {
+    f'{collection}/{layer}/{leaf}': np.asarray(array) + 1
+    for collection in ('params', 'batch_stats')
+    for layer, leaves in getattr(new, collection).items()
+    for leaf, array in _leaves(leaves)
+  }
+  np.savez(tmp_path / 'weights.npz', **flat)
+  state = parts.init(pretrained.read(str(tmp_path / 'weights.npz')))
+  for variables in (state.ema, {'params': state.params, 'batch_stats': state.batch_stats}):
+    got = dict(_leaves(variables))
+    assert flat.keys() == got.keys()
+    for path, array in flat.items():
+      if not path.startswith('params/logits/'):
+        np.testing.assert_array_equal(got[path], array)
+    jax.tree.map(np.testing.assert_array_equal, variables['params']['logits'], new.params['logits'])
+
+
+def _leaves(tree, before=''):
+  for name, value in tree.items():
+    if isinstance(value, dict):
+      yield from _leaves(value, f'{before}{name}/')
+    else:
+      yield f'{before}{name}', value
