@@ -20,8 +20,8 @@ Variants:
   attention  the same with channel and spatial attention, pooling by 2, and cross-entropy with
              classes weighed (weighted F1 0.391 on 7 classes, on data that is not public).
   musicnn    a network trained on a large collection, fine-tuned: its weights are
-             --config.pretrained=FILE.npz, which experiments/import_musicnn.py makes. Filters over
-             the bands and over time keep theirs, the layers behind them learn.
+             --config.pretrained=FILE.npz, which experiments/import_musicnn.py makes. The two layers
+             of its head learn, all others keep theirs.
   images     SpectrogramCNN on images of whole-track spectrograms (PNG, JPEG, WebP), cut into
              squares and projected to mel bands as published. FOLDER holds a sub-folder a label, or
              --config.dataset.table=x.parquet with the columns `image` and `text`, labels with
@@ -96,12 +96,13 @@ def get_config(variant: str = '') -> ConfigDict:
   config.ema_decay = 0.99
 
   if variant == 'musicnn':
-    # What the network was trained on; slices of 3 s.
-    config.dataset.update(sample_rate=16000, seconds=3.0, hop_seconds=1.5)
+    # What the network was trained on: slices of 3 s, 62.5 frames a second.
+    config.dataset.update(sample_rate=16000, seconds=3.0, hop_seconds=3.0)
     config.dataset.update(n_fft=512, hop_length=256, n_mels=96)
     config.normalize = 'none'
+    config.num_epochs = 6.0
     config.model = dict(name='musicnn', head_dropout=0.5)
-    config.frozen = ('input_norm', 'timbral_*', 'temporal_*')
+    config.frozen = ('timbral_*', 'temporal_*', 'time_*', '*_norm')
   if variant == 'test':
     config.dataset.update(
       sample_rate=8000, seconds=0.5, hop_seconds=0.25, n_fft=512, hop_length=256, n_mels=16

@@ -87,13 +87,14 @@ def batches(kept: Kept, plan: Plan, steps: range, mesh: Mesh) -> Iterator[Batch]
   )
   for step in steps:
     *numbers, time = plan(step)
-    rows, starts, lengths = (n[..., local].astype(np.int32) for n in numbers)
-    planned = {'rows': rows, 'starts': starts, 'lengths': lengths}
-    yield gather(kept, **sharding.to_global(mesh, planned, axis), time=time)
+    planned = np.stack([n[..., local] for n in numbers]).astype(np.int32)  # [3, ..., local]
+    planned = sharding.to_global(mesh, {'planned': planned}, axis + 1)  # One upload, not three.
+    yield gather(kept, **planned, time=time)
 
 
-def _gather(kept: Kept, rows: jax.Array, starts: jax.Array, lengths: jax.Array, time: int) -> Batch:
-  """Returns the batch that `input_pipeline.tf_batches` yields; arguments as of a `StepPlan`."""
+def _gather(kept: Kept, planned: jax.Array, time: int) -> Batch:
+  """Returns the batch that `input_pipeline.tf_batches` yields; `planned` is of a `StepPlan`."""
+  rows, starts, lengths = planned
 
   def cut(first, length):
     frames = jax.lax.dynamic_slice_in_dim(kept.frames, first, time)
