@@ -4,8 +4,8 @@
   python -m musicjax.main --workdir=W --mode=predict --inputs='track.mp3,more/,list.m3u8' --slices
 
 FOLDER holds a sub-folder a label, with WAV, FLAC, Ogg or MP3 files of any rate and length. Tracks
-are split, then cut into slices of 4 s every 2 s; a track's score is the mean over its slices. Folds
-that come with the data are found by a pattern, ESC's with
+are split, then cut into slices of 4 s every 2 s, for musicnn of 3 s; a track's score is the mean
+over its slices. Folds that come with the data are found by a pattern, ESC's with
 --config.dataset.pattern='(?P<fold>\\d)-(?P<group>\\d+)-'. Several tags a file, and official splits,
 come from a table (CSV or Parquet): --config.dataset.table=tags.csv --config.task=multi_label
 --config.loss.name=bce --config.select_metric=map_macro. A label map makes few labels of many
@@ -96,12 +96,24 @@ def get_config(variant: str = '') -> ConfigDict:
   config.ema_decay = 0.99
 
   if variant == 'musicnn':
-    # What the network was trained on: slices of 3 s, 62.5 frames a second.
-    config.dataset.update(sample_rate=16000, seconds=3.0, hop_seconds=3.0)
-    config.dataset.update(n_fft=512, hop_length=256, n_mels=96)
+    config.dataset.sample_rate = 16000  # Hz, as all of this what the network was trained on
+    config.dataset.seconds = 3.0  # of a slice
+    config.dataset.hop_seconds = 3.0  # between the starts of slices
+    config.dataset.n_fft = 512  # samples of a frame
+    config.dataset.hop_length = 256  # samples between frames: 188 to a slice
+    config.dataset.n_mels = 96  # bands
     config.normalize = 'none'
     config.num_epochs = 6.0
-    config.model = dict(name='musicnn', head_dropout=0.5)
+    config.model = dict(
+      name='musicnn',
+      timbral_bands=(38, 67),  # of filters of 7 frames
+      timbral_channels=204,  # filters of each of these sizes
+      temporal_frames=(128, 64, 32),  # of filters of one band
+      temporal_channels=51,  # filters of each of these sizes
+      width=64,  # of the convolutions over time that follow
+      head_dim=200,
+      head_dropout=0.5,
+    )
     config.frozen = ('timbral_*', 'temporal_*', 'time_*', '*_norm')
   if variant == 'test':
     config.dataset.update(

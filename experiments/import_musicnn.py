@@ -8,18 +8,23 @@ Pons and Serra trained them on MagnaTagATune (MTT_musicnn) and on the Million So
 (MSD_musicnn), and published them under the ISC licence.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 
 from musicjax import backends, command_line
-from musicjax.errors import DataError
+from musicjax.errors import ConfigError, DataError
+from musicjax.workdir import check_writable
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('folder', None, 'Of the checkpoint.')
 flags.DEFINE_string('out', None, '.npz to write.')
 
+_FRONT_END = {
+  'sample_rate': 16000, 'n_fft': 512, 'hop_length': 256, 'n_mels': 96, 'mel_scale': 'slaney',
+}  # fmt: skip
 # TensorFlow numbered its layers in the order in which they were made.
 _FILTERS = ('timbral_0', 'timbral_1', 'temporal_0', 'temporal_1', 'temporal_2')
 _CONVOLUTIONS = (*_FILTERS, 'time_0', 'time_1', 'time_2')
@@ -37,9 +42,12 @@ _LEAVES = {
 def main(_):
   command_line.require('folder', 'out')
   backends.set_up()
+  if not (out := Path(FLAGS.out)).suffix == '.npz':
+    raise ConfigError(f'--out: expected a name that ends in .npz, found {out}')
+  check_writable(out.parent, '--out')
   arrays = read(Path(FLAGS.folder))
-  np.savez(FLAGS.out, **arrays)
-  print(f'{FLAGS.out}: {len(arrays)} arrays, {sum(a.size for a in arrays.values()):,} numbers')
+  np.savez(out, front_end=json.dumps(_FRONT_END), **arrays)
+  print(f'{out}: {len(arrays)} arrays, {sum(a.size for a in arrays.values()):,} numbers')
 
 
 def read(folder: Path) -> dict[str, np.ndarray]:
@@ -52,8 +60,14 @@ def read(folder: Path) -> dict[str, np.ndarray]:
 
   try:
     reader = tf.compat.v1.train.NewCheckpointReader(f'{folder}/')
-  except (tf.errors.OpError, ValueError) as error:
+    return _renamed(reader, folder)
+  except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    if isinstance(error, DataError):
+      raise
     raise DataError(f'{folder}: expected a checkpoint of musicnn, found {error}') from error
+
+
+def _renamed(reader, folder: Path) -> dict[str, np.ndarray]:
   layers = {f'{name}_conv': _numbered('conv2d', i) for i, name in enumerate(_CONVOLUTIONS)}
   layers |= {name: _numbered('batch_normalization', i) for i, name in enumerate(_NORMS)}
   layers |= {'head': 'dense', 'logits': 'dense_1'}

@@ -60,7 +60,7 @@ def base_config() -> ConfigDict:
   config.front_end = dict(name='')  # of musicjax/audio/front_ends.py; empty: inputs as stored
   config.model = dict(name='')  # a module of musicjax/models, and its fields
   config.pretrained = ''  # .npz of weights to start from (musicjax/models/pretrained.py)
-  config.frozen = ()  # patterns of outermost layers that keep the weights they start from
+  config.frozen = ()  # patterns of outermost layers that keep these, and run as in evaluation
   config.dtype = 'float32'  # or bfloat16: of the computation; parameters stay float32
   config.loss = dict(name='')  # a function of musicjax/losses.py, and its fields
   config.penalties = ConfigDict()  # what the model costs, by name: its weight and warmup_steps
@@ -282,6 +282,10 @@ def check(config: ConfigDict) -> None:
     if not test(value):
       raise ConfigError(f'config.{path}: expected {words}, found {value!r:.80}')
 
+  if config.frozen and not config.pretrained:
+    raise ConfigError(
+      'config.pretrained: expected weights of the layers that config.frozen keeps, found none'
+    )
   if config.fold >= config.num_folds:
     raise ConfigError(f'config.fold: expected 0..{config.num_folds - 1}, found {config.fold}')
   if config.batch_size % config.accumulate:

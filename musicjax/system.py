@@ -149,7 +149,7 @@ def create(
         f'end, found {config.model.name}: {str(error).splitlines()[0]:.200}'
       ) from error
     frozen.check(variables['params'], config.frozen)
-    if weights:
+    if weights is not None:
       variables = pretrained.put(variables, weights)
     return train_state.create(variables, tx, config)
 

@@ -20,17 +20,14 @@ from musicjax import (
   processes,
   sharding,
   system,
-  targets,
   tasks,
   thresholds,
   train_state,
 )
 from musicjax import workdir as workdir_lib
-from musicjax.audio import front_ends
 from musicjax.checkpoints import Checkpoints, topology
 from musicjax.clock import Clock
 from musicjax.data import array_records, device_batches, plans, statistics
-from musicjax.data.prepared import Prepared
 from musicjax.errors import ConfigError, DataError
 from musicjax.models import pretrained
 from musicjax.train_step import Batch
@@ -61,16 +58,21 @@ def _train_and_evaluate(
 ) -> dict[str, Any]:
   # Data.
   system.check(config)
+  weights = None if workdir_lib.is_trained(workdir) else pretrained.read(config)
   mesh = sharding.make_mesh()
   prepared = processes.main_first(lambda: array_records.prepare(config))
   processes.check_same({'dataset': prepared.fingerprint, **workdir_lib.same_everywhere(config)})
   rows = plans.split_rows(prepared.index, config)
   steps, steps_per_epoch = plans.num_steps(len(rows['train']), config)
   eval_every = config.eval_every_steps or max(1, round(steps_per_epoch))
-  of_training = functools.partial(_describe_training, prepared, rows['train'], config)
+
+  def of_training():
+    return statistics.describe(prepared, rows['train'], config) | pretrained.describe(weights)
+
   dataset = processes.from_main(
     lambda: workdir_lib.describe(workdir, config, prepared, of_training)
   )
+  pretrained.check_same(weights, dataset)
   if complete := processes.from_main(lambda: workdir_lib.final_metrics(workdir, steps)):
     say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
     return complete
@@ -83,6 +85,7 @@ def _train_and_evaluate(
 
   # Model and state, new or restored.
   parts = system.create(config, dataset, mesh, steps, steps_per_epoch)
+  abstract_state = jax.eval_shape(parts.init, weights)
   plan = plans.train_plan(prepared.index, rows['train'], config)
   sharding.local_rows(mesh, config.batch_size // config.accumulate, 'batch_size / accumulate')
   sharding.local_rows(mesh, config.eval_batch_size, 'eval_batch_size')
@@ -94,8 +97,6 @@ def _train_and_evaluate(
   if saved.latest_step is None:
     processes.from_main(lambda: workdir_lib.check_untrained(workdir))
   first_step = saved.latest_step or 0
-  weights = None if first_step else pretrained.read(config.pretrained)
-  abstract_state = jax.eval_shape(parts.init, weights)
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   processes.check_shared(workdir / 'dataset.json')
   if first_step > steps:
@@ -315,18 +316,6 @@ def say(line: str) -> None:
 
 def format_metrics(values: dict[str, float]) -> str:
   return '  '.join(f'{name} {value:.4f}' for name, value in values.items())
-
-
-def _describe_training(prepared: Prepared, rows: np.ndarray, config: ConfigDict) -> dict[str, Any]:
-  """Returns what is known of the training fold alone: of inputs, and of classes or targets."""
-  labels = prepared.index.labels[rows]
-  front_end = front_ends.create_for_records(config)
-  known = {'statistics': statistics.input_statistics(prepared, rows, config, front_end)}
-  if labels.dtype == bool:
-    return known | {'support': labels.sum(axis=0).tolist()}
-  ranges = prepared.parameters.get('ranges', {})
-  described = targets.describe(labels, config.target_scale, prepared.label_names, ranges)
-  return known | {'support': [], 'targets': described}
 
 
 def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -112,7 +112,7 @@ def after_evaluation(progress: Progress, metric: float, step: int, config) -> Pr
   )
 
 
-def fingerprint(state: TrainState) -> str:
+def fingerprint(state: Any) -> str:
   """Returns the SHA-256 over path, dtype, shape and bytes of all leaves, in path order."""
   leaves = {
     jax.tree_util.keystr(path): np.asarray(leaf)

@@ -70,7 +70,7 @@ def describe(
       run's files is missing.
   """
   exist = [(workdir / name).exists() for name in ('config.json', 'dataset.json')]
-  trained = any(path.name.isdecimal() for path in workdir.glob('checkpoints/*'))
+  trained = is_trained(workdir)
   if trained or any(exist):
     _check_config(workdir, config, _FREE_FIELDS)
   if trained or exist[1]:  # A config alone is what a start left that was killed.
@@ -84,6 +84,11 @@ def describe(
     'parameters': prepared.parameters,
     **of_training(),
   }
+
+
+def is_trained(workdir: Path) -> bool:
+  """Whether the workdir has checkpoints."""
+  return any(path.name.isdecimal() for path in workdir.glob('checkpoints/*'))
 
 
 @contextlib.contextmanager

@@ -1,9 +1,12 @@
-"""Mean and deviation of inputs over the training fold, without TensorFlow."""
+"""What is known of the training fold alone, without TensorFlow."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from musicjax import targets
+from musicjax.audio import front_ends
 from musicjax.data import records
 from musicjax.data.prepared import Prepared
 
@@ -43,3 +46,21 @@ def input_statistics(
   mean = pivot + total / count
   std = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
   return {'mean': mean.tolist(), 'std': np.where(std > 0, std, 1).tolist()}
+
+
+def describe(prepared: Prepared, rows: np.ndarray, config) -> dict[str, Any]:
+  """Returns what `dataset.json` holds of the training fold: of inputs, and of classes or targets.
+
+  Args:
+    prepared: the dataset.
+    rows: of its index: the training examples.
+    config: of the run.
+  """
+  labels = prepared.index.labels[rows]
+  front_end = front_ends.create_for_records(config)
+  known = {'statistics': input_statistics(prepared, rows, config, front_end)}
+  if labels.dtype == bool:
+    return known | {'support': labels.sum(axis=0).tolist()}
+  ranges = prepared.parameters.get('ranges', {})
+  described = targets.describe(labels, config.target_scale, prepared.label_names, ranges)
+  return known | {'support': [], 'targets': described}

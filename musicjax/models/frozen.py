@@ -1,6 +1,7 @@
 """Layers that keep the weights they start from, and run in training as in evaluation.
 
-`config.frozen` has patterns of the names of a model's outermost layers, as `timbral_*`.
+`config.frozen` has patterns of the names of a model's outermost layers, as `timbral_*`. Dropout
+between these is none of them, and goes on.
 """
 
 import fnmatch
@@ -48,7 +49,7 @@ def as_in_evaluation(patterns: Collection[str]):
     if is_call and is_frozen(module.path[0], patterns):
       if isinstance(module, BatchNorm):
         args = (args[0], True, *args[2:])
-      elif isinstance(module, Dropout):
+      elif isinstance(module, Dropout) and len(module.path) > 1:
         args = (args[0], False)
     return next_call(*args, **kwargs)
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from musicjax.audio.front_ends import OFFSET_DB, SCALE_DB
+from musicjax.errors import ConfigError
 from musicjax.models import layers
 from musicjax.models.convolution import Conv1D, convolve_image
 from musicjax.models.dropout import Dropout
@@ -59,7 +60,15 @@ class MusicNN(nn.Module):
 
     Returns:
       Logits `[batch, num_classes]` float32.
+
+    Raises:
+      ConfigError: there are fewer bands than a filter has.
     """
+    bands, most = inputs.shape[-1], max(self.timbral_bands)
+    if bands < most:
+      raise ConfigError(
+        f'n_mels: expected at least {most} for config.model.timbral_bands, found {bands}'
+      )
     mask = layers.frame_mask(lengths, inputs.shape[1])  # [batch, time]
 
     def norm(x, name, mask=mask):

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from configs import spectrogram_cnn
-from musicjax import sharding, system
+from configs import spectrogram_cnn, yandex
+from musicjax import models, sharding, system
 from musicjax.errors import ConfigError
 from musicjax.models import frozen
 
@@ -58,6 +58,34 @@ def test_frozen_layers_run_in_training_as_in_evaluation():
   parts = system.create(small_config(()), DATASET, mesh, steps=2)
   _, metrics = parts.update(parts.init(), batch)
   assert abs(metrics['loss'] - frozen_metrics['loss']) > 1e-3
+
+
+def test_a_frozen_encoder_drops_nothing():
+  model = models.create({**yandex.get_config('test').model, 'dropout': 0.5, 'head_dropout': 0.0}, 2)
+  inputs, lengths = np.random.default_rng(0).normal(size=(4, 6, 8)), np.full(4, 6)
+  variables = model.init(jax.random.key(0), inputs, lengths, train=False)
+
+  def encode(patterns, seed):
+    with frozen.as_in_evaluation(patterns):
+      _, shown = model.apply(
+        variables,
+        inputs,
+        lengths,
+        train=True,
+        rngs={'dropout': jax.random.key(seed)},
+        mutable=['batch_stats', 'intermediates'],
+        capture_intermediates=lambda module, _: module.name == 'encoder_0',
+      )
+    return np.asarray(shown['intermediates']['encoder_0']['__call__'][0])
+
+  assert np.abs(encode((), 0) - encode((), 1)).max() > 0.1
+  np.testing.assert_array_equal(encode(('encoder_0',), 0), encode(('encoder_0',), 1))
+
+
+def test_layers_that_nothing_was_read_for_cannot_be_frozen():
+  config = spectrogram_cnn.get_config('musicnn')
+  with pytest.raises(ConfigError, match=r'^config\.pretrained: expected weights .* found none$'):
+    system.check(config)
 
 
 def test_frozen_layers_have_no_moments():

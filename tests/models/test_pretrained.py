@@ -1,11 +1,14 @@
 import functools
+import importlib
+import zipfile
 
+import flax.traverse_util
 import jax
 import numpy as np
 import pytest
 
 from configs import spectrogram_cnn
-from musicjax import sharding, system
+from musicjax import models, sharding, system
 from musicjax.errors import ConfigError
 from musicjax.models import pretrained
 
@@ -34,6 +37,7 @@ def test_all_arrays_but_those_of_the_logits_are_the_given_ones():
     ({'params/head/kernel': None}, r'expected params/head/kernel \[2, 3\], found none'),
     ({'batch_stats/norm/mean': np.ones(4)}, r'expected batch_stats/norm/mean \[3\], found \[4\]'),
     ({'params/stem/kernel': np.ones(1)}, 'expected arrays of the model, found params/stem/kernel'),
+    ({'other': np.ones(1)}, 'expected arrays of the model, found other'),
   ],
 )
 def test_what_is_not_the_models_is_refused_in_one_line(weights, told):
@@ -47,9 +51,45 @@ def test_a_file_that_holds_no_weights_is_refused_in_one_line(tmp_path):
   (tmp_path / 'text.npz').write_text('PK no archive')
   np.savez(tmp_path / 'cut.npz', **WEIGHTS)
   (tmp_path / 'cut.npz').write_bytes((tmp_path / 'cut.npz').read_bytes()[:-40])
-  for name in ('lone.npy', 'text.npz', 'cut.npz', 'none.npz', ''):
-    with pytest.raises(ConfigError, match=r'^config\.pretrained: [^\n]*found [^\n]*: [^\n]+$'):
-      pretrained.read(str(tmp_path / name))
+  (tmp_path / 'empty.npz').write_bytes(b'')
+  with zipfile.ZipFile(tmp_path / 'other.npz', 'w') as file:
+    file.writestr('data.pkl', 'no array')
+  np.savez(tmp_path / 'nothing.npz')
+  np.savez(tmp_path / 'texts.npz', **{'params/head/kernel': 'one'})
+  np.savez(tmp_path / 'nan.npz', **{'params/head/kernel': np.float32('nan')})
+  names = ('lone.npy', 'text.npz', 'cut.npz', 'empty.npz', 'other.npz', 'nothing.npz', 'texts.npz')
+  for name in (*names, 'nan.npz', 'none.npz', '.'):
+    with pytest.raises(ConfigError, match=r'^config\.pretrained: expected [^\n]*, found [^\n]+$'):
+      pretrained.read(config_of(tmp_path / name))
+
+
+def config_of(path):
+  config = spectrogram_cnn.get_config('musicnn')
+  config.pretrained = str(path)
+  return config
+
+
+def test_weights_of_another_front_end_are_refused(tmp_path):
+  config = config_of(tmp_path / 'weights.npz')
+  np.savez(config.pretrained, front_end='{"n_mels": 96, "mel_scale": "slaney"}', **WEIGHTS)
+  assert pretrained.read(config).keys() == WEIGHTS.keys()
+  config.dataset.n_mels = 128
+  with pytest.raises(ConfigError, match=r'^n_mels: expected 96, .* found 128$'):
+    pretrained.read(config)
+
+
+@pytest.mark.parametrize('name', ['spectrogram_cnn', 'yandex', 'pressed_play', 'freesound'])
+def test_a_model_takes_its_own_arrays(name):
+  config = importlib.import_module(f'configs.{name}').get_config('test')
+  model = models.create(config.model, 3, config.dtype)
+  shape = {'pressed_play': (32, 32, 3), 'yandex': (8, 8)}.get(name, (24, 16))
+  inputs, lengths = np.zeros((2, *shape), np.float32), np.full(2, shape[0])
+  variables = jax.eval_shape(lambda: model.init(jax.random.key(0), inputs, lengths, train=False))
+  kept = {c: variables[c] for c in ('params', 'batch_stats') if c in variables}
+  flat = flax.traverse_util.flatten_dict(kept, sep='/')
+  weights = {path: np.ones(leaf.shape, leaf.dtype) for path, leaf in flat.items()}
+  put = jax.eval_shape(lambda: pretrained.put(kept, weights))
+  assert jax.tree.map(lambda x: x.shape, put) == jax.tree.map(lambda x: x.shape, kept)
 
 
 def test_a_run_starts_from_the_weights_of_a_file(tmp_path):
@@ -65,7 +105,8 @@ def test_a_run_starts_from_the_weights_of_a_file(tmp_path):
     for leaf, array in _leaves(leaves)
   }
   np.savez(tmp_path / 'weights.npz', **flat)
-  state = parts.init(pretrained.read(str(tmp_path / 'weights.npz')))
+  config.pretrained = str(tmp_path / 'weights.npz')
+  state = parts.init(pretrained.read(config))
   for variables in (state.ema, {'params': state.params, 'batch_stats': state.batch_stats}):
     got = dict(_leaves(variables))
     assert flat.keys() == got.keys()
