@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
+from musicjax.apart import apart
+
 Batch = dict[str, jax.Array]
 
 # Quantiles of the normal distribution: the inverse of erf is several times slower in XLA on CPU.
@@ -137,8 +139,8 @@ def _sample(picture: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
     rows = bits[:, :-1] | bits[:, 1:] << 8
     return rows[:, :-width] | rows[:, width:] << 16
 
-  place, down, right = _apart(locate, picture)
-  squares = _apart(pack, picture)
+  place, down, right = apart(locate, picture)
+  squares = apart(pack, picture)
   found = squares.at[:, place].get(mode='promise_in_bounds')
   top_left, top_right, low_left, low_right = (
     jax.lax.bitcast_convert_type(found >> shift & 0xFF | 0x4B000000, jnp.float32) - 2.0**23
@@ -171,7 +173,7 @@ def blur(
   weights /= weights.sum()
 
   def change(picture):
-    rows = _apart(lambda x: sum(w * _below(x, i - 2) for i, w in enumerate(weights)), picture)
+    rows = apart(lambda x: sum(w * _below(x, i - 2) for i, w in enumerate(weights)), picture)
     return sum(w * _beside(rows, i - 2) for i, w in enumerate(weights)).reshape(picture.shape)
 
   return Distortion(numbers[0] < probability, (), change)
@@ -183,7 +185,7 @@ def sharpen(
   """Adds `amount` times what a pixel differs from its four neighbours, summed over them."""
 
   def change(picture):
-    rows = _apart(lambda x: _below(x, 0), picture)
+    rows = apart(lambda x: _below(x, 0), picture)
     above, pixels, below = (_below(picture, i)[1:-1] for i in (-1, 0, 1))
     neighbours = above + below + _beside(rows, -1) + _beside(rows, 1)
     return _clip(pixels + amount * (4 * pixels - neighbours)).reshape(picture.shape)
@@ -258,7 +260,7 @@ def saturation_hue(
     return hue, chroma, value
 
   def change(picture, factor, turn):
-    hue, chroma, value = _apart(to_hsv, picture)
+    hue, chroma, value = apart(to_hsv, picture)
     hue, chroma = hue + turn, jnp.minimum(factor * chroma, value)
     # A channel is lowest where the hue is opposite to it.
     away = jnp.abs(hue - np.float32([3, 5, 1])[:, None, None])
@@ -313,20 +315,6 @@ AUGMENTS = {
 def _between(numbers: jax.Array, low: float, high: float) -> jax.Array:
   """Numbers of 0..1 as numbers of low..high."""
   return low + (high - low) * numbers
-
-
-def _apart(function: Callable[[jax.Array], jax.Array], picture: jax.Array) -> jax.Array:
-  """`function(picture)`, by itself: fused, XLA on CPU would compute it for every neighbour anew.
-
-  Nothing is fused across a condition, which XLA cannot know to be always true.
-  """
-  made = jax.eval_shape(function, picture)
-
-  def nothing(_):
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), made)
-
-  lowest = jnp.finfo(picture.dtype).min
-  return jax.lax.cond(picture[0, 0, 0] != lowest, function, nothing, picture)
 
 
 def _below(picture: jax.Array, move: int) -> jax.Array:

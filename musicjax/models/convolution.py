@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from musicjax.apart import apart
 from musicjax.models import winograd
 from musicjax.models.layers import uniform_bias, uniform_kernel
 
@@ -86,7 +87,8 @@ def convolve_image(x: jax.Array, kernel: jax.Array, within_bands: bool = False) 
     `[batch, time, mel, out]`; `within_bands`, mel - width + 1 bands.
   """
   if kernel.shape[:2] == (1, 1):
-    return x @ kernel[0, 0]
+    rows = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]  # As `layers.dense` does, and why.
+    return rows.reshape(*x.shape[:-1], kernel.shape[-1])
   padding = tuple(((size - 1) // 2, size // 2) for size in kernel.shape[:2])
   if within_bands:
     padding = (padding[0], (0, 0))
@@ -122,15 +124,8 @@ def _convolve_image_cpu_backward(padding, saved, gradient):
   )
   to_x = _convolve_nhwc(gradient, kernel[::-1, ::-1].swapaxes(2, 3), mirrored)
   # XLA would fuse what made the two images into their transposition, and compute it in that order,
-  # five times slower. Nothing is fused across a condition, which it cannot know to be always true.
-  lowest = jnp.finfo(kernel.dtype).min
-  to_kernel = jax.lax.cond(
-    kernel[0, 0, 0, 0] != lowest,
-    functools.partial(_kernel_gradient, padding=padding),
-    lambda *_: jnp.zeros_like(kernel),
-    x,
-    gradient,
-  )
+  # five times slower.
+  to_kernel = apart(functools.partial(_kernel_gradient, padding=padding), x, gradient)
   return to_x, to_kernel
 
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from musicjax.apart import apart
 from musicjax.errors import ConfigError
 from musicjax.fields import check_fields
 from musicjax.models.dropout import Dropout
@@ -236,8 +237,42 @@ def max_pool(x: jax.Array, size: int, ceil: bool = False) -> jax.Array:
   rows, columns = x.shape[1] // high, x.shape[2] // wide
   x = x[:, : rows * high, : columns * wide]
   x = x.reshape(batch, rows, high, columns, wide, width)
-  cells = [x[:, :, row, :, column] for row in range(high) for column in range(wide)]
-  return functools.reduce(lambda most, cell: jnp.where(cell > most, cell, most), cells)
+  return _most_of_windows(x)
+
+
+@jax.custom_vjp
+def _most_of_windows(x):
+  """[batch, rows, high, columns, wide, width] -> [batch, rows, columns, width]."""
+  return _pick(x)[0]
+
+
+def _pick(x):
+  """The maximum of each window, and which cell it is, the first of equals."""
+  cells = [x[:, :, row, :, column] for row in range(x.shape[2]) for column in range(x.shape[4])]
+  most, which = cells[0], jnp.zeros(cells[0].shape, jnp.int32)
+  for number, cell in enumerate(cells[1:], 1):
+    most, which = jnp.where(cell > most, cell, most), jnp.where(cell > most, number, which)
+  return most, which
+
+
+def _most_of_windows_forward(x):
+  most, which = _pick(x)
+  return most, (which, x.shape)
+
+
+# JAX would add up a padded image a cell, with conditions for every number of each.
+def _most_of_windows_backward(saved, gradient):
+  which, (_, _, high, _, wide, _) = saved
+  number = np.arange(high * wide, dtype=np.int32).reshape(high, 1, wide, 1)
+
+  def spread(gradient, which):
+    place = which[:, :, None, :, None] == number
+    return jnp.where(place, gradient[:, :, None, :, None], 0)
+
+  return (apart(spread, gradient, which),)  # Of what fills no window: padding, fused, costs most.
+
+
+_most_of_windows.defvjp(_most_of_windows_forward, _most_of_windows_backward)
 
 
 def rotate(x: jax.Array) -> jax.Array:

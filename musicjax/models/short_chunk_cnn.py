@@ -51,6 +51,8 @@ class ShortChunkCNN(nn.Module):
     Returns:
       Logits `[batch, num_classes]` float32.
     """
+    # Else the first blocks, whose images are large, would have an odd frame to pool.
+    inputs = jnp.pad(inputs, ((0, 0), (0, -inputs.shape[1] % 8), (0, 0)))
     mask = layers.frame_mask(lengths, inputs.shape[1])  # [batch, time]
     x = layers.zero_padding(inputs, mask)[..., None]  # [batch, time, mel, 1]
     x = layers.BatchNorm(dtype=self.dtype, name='input_norm')(x, not train, mask)
