@@ -46,6 +46,7 @@ def main(_):
     raise ConfigError(f'--out: expected a name that ends in .npz, found {out}')
   check_writable(out.parent, '--out')
   arrays = read(Path(FLAGS.folder))
+  out.parent.mkdir(parents=True, exist_ok=True)
   np.savez(out, front_end=json.dumps(_FRONT_END), **arrays)
   print(f'{out}: {len(arrays)} arrays, {sum(a.size for a in arrays.values()):,} numbers')
 
@@ -60,24 +61,19 @@ def read(folder: Path) -> dict[str, np.ndarray]:
 
   try:
     reader = tf.compat.v1.train.NewCheckpointReader(f'{folder}/')
-    return _renamed(reader, folder)
+    there = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
   except (tf.errors.OpError, ValueError, RuntimeError) as error:
-    if isinstance(error, DataError):
-      raise
     raise DataError(f'{folder}: expected a checkpoint of musicnn, found {error}') from error
-
-
-def _renamed(reader, folder: Path) -> dict[str, np.ndarray]:
   layers = {f'{name}_conv': _numbered('conv2d', i) for i, name in enumerate(_CONVOLUTIONS)}
   layers |= {name: _numbered('batch_normalization', i) for i, name in enumerate(_NORMS)}
   layers |= {'head': 'dense', 'logits': 'dense_1'}
   arrays = {}
   for layer, name in layers.items():
-    found = [leaf for leaf in _LEAVES if reader.has_tensor(f'{name}/{leaf}')]
+    found = [leaf for leaf in _LEAVES if f'{name}/{leaf}' in there]
     if not found:
       raise DataError(f'{folder}: expected a layer {name}, found none')
     for leaf in found:
-      arrays[_LEAVES[leaf].format(layer)] = reader.get_tensor(f'{name}/{leaf}')
+      arrays[_LEAVES[leaf].format(layer)] = there[f'{name}/{leaf}']
   for path, array in arrays.items():
     _, layer, leaf = path.split('/')
     if layer.startswith('time_') and leaf == 'kernel':
