@@ -313,7 +313,7 @@ def phase(spectrum: jax.Array) -> jax.Array:
   """Angle of a complex spectrum of any shape, -pi to pi; 0 with gradient 0 at a silent bin."""
   heard = power(spectrum) >= _TINY
   real, imag = jnp.where(heard, spectrum.real, 1.0), jnp.where(heard, spectrum.imag, 0.0)
-  # By polynomials of float32 (Cephes' atanf, within 2e-7), as XLA on CPU calls atan2 number by
+  # By polynomials of float32 (Cephes' atanf, within 3e-7), as XLA on CPU calls atan2 number by
   # number. First the angle to the nearer axis, whose tangent is 0 to 1.
   across, along = jnp.minimum(abs(real), abs(imag)), jnp.maximum(abs(real), abs(imag))
   steep = across > math.tan(math.pi / 8) * along  # Then its difference to pi / 4.

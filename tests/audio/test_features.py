@@ -222,6 +222,15 @@ def test_accelerators_compute_the_same_in_a_batch(name, monkeypatch):
   np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)  # The order of sums.
 
 
+def test_phases_are_true_to_float32_all_around_and_of_any_size():
+  rng = np.random.default_rng(0)
+  spectrum = rng.normal(size=(2, 20_000)) * 10.0 ** rng.uniform(-12, 12, size=(1, 20_000))
+  spectrum = (spectrum[0] + 1j * spectrum[1]).astype(np.complex64)
+  spectrum[:6] = 1, 1j, -1j, 1 + 1j, -1 - 1j, -1 + 1e-6j
+  turned = np.asarray(features.phase(spectrum)) - np.angle(spectrum.astype(np.complex128))
+  assert np.abs(turned).max() <= 5e-7  # Two ulps of 3.
+
+
 def test_settings_survive_json():
   for front_end in FRAMINGS:
     settings = json.loads(json.dumps(dataclasses.asdict(front_end)))
