@@ -37,12 +37,10 @@ from ml_collections import ConfigDict
 from musicjax.config import base_config
 from musicjax.fields import check_name
 
-VARIANTS = ('', 'baseline', 'attention', 'musicnn', 'images', 'test')
-
 
 def get_config(variant: str = '') -> ConfigDict:
   """Returns the config of a variant."""
-  check_name('variant', variant, VARIANTS)
+  check_name('variant', variant, ('', 'baseline', 'attention', 'musicnn', 'images', 'test'))
   config = base_config()
   config.task = 'single_label'
   config.select_metric = 'accuracy'

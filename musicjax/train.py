@@ -65,14 +65,15 @@ def _train_and_evaluate(
   rows = plans.split_rows(prepared.index, config)
   steps, steps_per_epoch = plans.num_steps(len(rows['train']), config)
   eval_every = config.eval_every_steps or max(1, round(steps_per_epoch))
+  starts_from = pretrained.describe(weights)
 
   def of_training():
-    return statistics.describe(prepared, rows['train'], config) | pretrained.describe(weights)
+    return statistics.describe(prepared, rows['train'], config) | starts_from
 
   dataset = processes.from_main(
     lambda: workdir_lib.describe(workdir, config, prepared, of_training)
   )
-  pretrained.check_same(weights, dataset)
+  pretrained.check_same(starts_from, dataset)
   if complete := processes.from_main(lambda: workdir_lib.final_metrics(workdir, steps)):
     say(f'{workdir} is complete at step {complete["steps"]}: nothing to do')
     return complete
@@ -96,9 +97,9 @@ def _train_and_evaluate(
   )
   if saved.latest_step is None:
     processes.from_main(lambda: workdir_lib.check_untrained(workdir))
-  first_step = saved.latest_step or 0
   workdir_lib.claim(workdir, config, dataset, prepared.skipped)  # All that can be refused was.
   processes.check_shared(workdir / 'dataset.json')
+  first_step = saved.latest_step or 0
   if first_step > steps:
     raise ConfigError(
       f'num_train_steps: expected at least the {first_step} done in {workdir}, found {steps}'

@@ -251,7 +251,8 @@ def _pick(x):
   cells = [x[:, :, row, :, column] for row in range(x.shape[2]) for column in range(x.shape[4])]
   most, which = cells[0], jnp.zeros(cells[0].shape, jnp.int32)
   for number, cell in enumerate(cells[1:], 1):
-    most, which = jnp.where(cell > most, cell, most), jnp.where(cell > most, number, which)
+    larger = cell > most
+    most, which = jnp.where(larger, cell, most), jnp.where(larger, number, which)
   return most, which
 
 

@@ -2,7 +2,7 @@
 
 Pons et al. 2018, "End-to-end learning for music audio tagging at scale"; the sizes are those of the
 weights that Pons and Serra published in 2019 ("musicnn: pre-trained convolutional neural networks
-for music audio tagging"), which `musicjax.models.pretrained` reads. Filters over many bands and few
+for music audio tagging"), see `experiments/import_musicnn.py`. Filters over many bands and few
 frames, and over many frames of one band, are each told by their maximum over the bands; three
 densely connected convolutions over time follow, and the maximum and the mean over time. BatchNorm
 (momentum 0.99, epsilon 1e-3) comes after each ReLU. Here padding changes nothing.

@@ -18,7 +18,7 @@ import numpy as np
 from musicjax import train_state
 from musicjax.errors import ConfigError
 
-_LAST = ('logits', 'outputs')  # What models call their last layer.
+_LAST = ('logits/', 'outputs/')  # What models call their last layer.
 
 
 def read(config) -> dict[str, np.ndarray] | None:
@@ -62,9 +62,9 @@ def describe(weights: dict[str, np.ndarray] | None) -> dict[str, str]:
   return {} if weights is None else {'pretrained': train_state.fingerprint(weights)}
 
 
-def check_same(weights: dict[str, np.ndarray] | None, dataset: dict[str, Any]) -> None:
-  """Raises ConfigError for other weights than those that `dataset.json` tells of."""
-  for name, here in describe(weights).items():
+def check_same(described: dict[str, str], dataset: dict[str, Any]) -> None:
+  """Raises ConfigError for other weights than `dataset.json` tells of; both as of `describe`."""
+  for name, here in described.items():
     if (there := dataset.get(name, 'none')) != here:
       raise ConfigError(
         'config.pretrained: expected the weights that the run began with, of SHA-256 '
@@ -94,4 +94,5 @@ def put(variables: dict[str, Any], weights: dict[str, jax.Array]) -> dict[str, A
 
 
 def _is_last(path: str) -> bool:
-  return path.split('/')[1:2] in ([name] for name in _LAST)
+  _, _, in_collection = path.partition('/')
+  return in_collection.startswith(_LAST)

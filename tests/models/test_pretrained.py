@@ -12,6 +12,7 @@ from musicjax import models, sharding, system
 from musicjax.errors import ConfigError
 from musicjax.models import pretrained
 
+flatten = functools.partial(flax.traverse_util.flatten_dict, sep='/')
 zeros = functools.partial(np.zeros, dtype=np.float32)
 NEW = {
   'params': {'head': {'kernel': zeros((2, 3))}, 'logits': {'kernel': zeros((3, 4))}},
@@ -86,7 +87,7 @@ def test_a_model_takes_its_own_arrays(name):
   inputs, lengths = np.zeros((2, *shape), np.float32), np.full(2, shape[0])
   variables = jax.eval_shape(lambda: model.init(jax.random.key(0), inputs, lengths, train=False))
   kept = {c: variables[c] for c in ('params', 'batch_stats') if c in variables}
-  flat = flax.traverse_util.flatten_dict(kept, sep='/')
+  flat = flatten(kept)
   weights = {path: np.ones(leaf.shape, leaf.dtype) for path, leaf in flat.items()}
   put = jax.eval_shape(lambda: pretrained.put(kept, weights))
   assert jax.tree.map(lambda x: x.shape, put) == jax.tree.map(lambda x: x.shape, kept)
@@ -98,27 +99,15 @@ def test_a_run_starts_from_the_weights_of_a_file(tmp_path):
   dataset = dict(label_names=['a', 'b'], input_shape=(24, 16), statistics={}, support=[1, 1])
   parts = system.create(config, dataset, sharding.make_mesh(), steps=2)
   new = parts.init()
-  flat = {
-    f'{collection}/{layer}/{leaf}': np.asarray(array) + 1
-    for collection in ('params', 'batch_stats')
-    for layer, leaves in getattr(new, collection).items()
-    for leaf, array in _leaves(leaves)
-  }
+  variables = {'params': new.params, 'batch_stats': new.batch_stats}
+  flat = {path: np.asarray(array) + 1 for path, array in flatten(variables).items()}
   np.savez(tmp_path / 'weights.npz', **flat)
   config.pretrained = str(tmp_path / 'weights.npz')
   state = parts.init(pretrained.read(config))
   for variables in (state.ema, {'params': state.params, 'batch_stats': state.batch_stats}):
-    got = dict(_leaves(variables))
+    got = flatten(variables)
     assert flat.keys() == got.keys()
     for path, array in flat.items():
       if not path.startswith('params/logits/'):
         np.testing.assert_array_equal(got[path], array)
     jax.tree.map(np.testing.assert_array_equal, variables['params']['logits'], new.params['logits'])
-
-
-def _leaves(tree, before=''):
-  for name, value in tree.items():
-    if isinstance(value, dict):
-      yield from _leaves(value, f'{before}{name}/')
-    else:
-      yield f'{before}{name}', value
